@@ -1,0 +1,181 @@
+"""What the use cases ask of the rooms around them; main plugs the rooms in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from app.domain.calibration import Calibration
+from app.domain.values import (
+    Cursor,
+    Embedding,
+    Face,
+    FaceRecord,
+    FaceRow,
+    Group,
+    GroupChanges,
+    Image,
+    ImageLimits,
+    ImageReference,
+    IssuedKey,
+    KeyStatus,
+    ModelVersion,
+    Neighbour,
+    NewFace,
+    PageScope,
+    Tenant,
+    Wanted,
+)
+
+
+class ImageSource(Protocol):
+    """Turns what a request says of a picture into upright pixels."""
+
+    async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
+        """Fetch, check and decode. Raises `ImageError` or `ImageTooSmall`."""
+        ...
+
+
+class Vision(Protocol):
+    """Finds faces. Faces come largest first, ties by position."""
+
+    @property
+    def default_model(self) -> ModelVersion:
+        """The version new groups are made with, and compare uses."""
+        ...
+
+    async def analyze(
+        self, image: Image, wanted: Wanted, model: ModelVersion | None = None
+    ) -> list[Face]:
+        """Faces of `image` with the parts `wanted`; `model` defaults to `default_model`.
+
+        Raises `ModelUnavailable` when `model` is not installed, `Overloaded` when too many
+        pictures wait already.
+        """
+        ...
+
+    def calibration(self, model: ModelVersion) -> Calibration:
+        """The table of `model`. Raises `ModelUnavailable`."""
+        ...
+
+
+class FaceIndex(Protocol):
+    """Answers "who is nearest?" exactly. Rebuilt from `FaceStore`; may be lost at any time."""
+
+    async def nearest(
+        self, group: Group, query: Embedding, limit: int, *, leave_out: FaceRow | None = None
+    ) -> list[Neighbour]:
+        """The `limit` nearest faces of `group`, nearest first, at least as new as `group.version`.
+
+        Faces that tie with the last one come too, so there may be more than `limit`.
+        """
+        ...
+
+    def forget(self, group_row: int) -> None:
+        """Drop a group's vectors from memory at once."""
+        ...
+
+
+class GroupStore(Protocol):
+    """The groups of each tenant. The database is the truth."""
+
+    async def create(
+        self, tenant: Tenant, group_id: str, model: ModelVersion, *, quota: int
+    ) -> None:
+        """Raises `GroupExists`, `GroupQuotaExceeded`."""
+        ...
+
+    async def get(self, tenant: Tenant, group_id: str) -> Group:
+        """Raises `GroupNotFound`."""
+        ...
+
+    async def delete(self, tenant: Tenant, group_id: str) -> Group:
+        """Remove the group, its faces and its data key; return what it was."""
+        ...
+
+    async def page(self, tenant: Tenant, after: str | None, limit: int) -> list[Group]:
+        """Up to `limit` groups by id ascending, beginning behind `after`."""
+        ...
+
+
+class FaceStore(Protocol):
+    """The faces of each group, vectors sealed. Every change bumps the group's version."""
+
+    async def add(self, group: Group, faces: Sequence[NewFace], *, quota: int) -> list[FaceRecord]:
+        """Store the first faces that fit under `quota`, all in one transaction.
+
+        Returns the records stored, in the order given; fewer than asked when the quota is met.
+        Raises `GroupNotFound` when the group is gone, `FaceQuotaExceeded` when none fits.
+        """
+        ...
+
+    async def delete(self, group: Group, face_id: str) -> None:
+        """Raises `FaceNotFound`, `GroupNotFound`."""
+        ...
+
+    async def page(self, group: Group, before: FaceRow | None, limit: int) -> list[FaceRecord]:
+        """Up to `limit` faces, newest first, beginning behind `before`."""
+        ...
+
+    async def find(self, group: Group, face_id: str) -> tuple[FaceRecord, Embedding]:
+        """A face with its vector, opened. Raises `FaceNotFound`, `RecordCorrupt`."""
+        ...
+
+    async def records(self, group: Group, rows: Sequence[FaceRow]) -> Mapping[FaceRow, FaceRecord]:
+        """The records that still exist among `rows`."""
+        ...
+
+
+class ChangeLog(Protocol):
+    """What an index reads to catch up. Blocking: call it off the event loop."""
+
+    def changes(self, group: Group, after_version: int) -> GroupChanges:
+        """Everything after `after_version` (0: from the beginning), in one consistent read.
+
+        A record that does not authenticate is left out and counted; the others are served.
+        Raises `GroupNotFound` when the group is gone.
+        """
+        ...
+
+
+class KeyRegistry(Protocol):
+    """The appKeys. Only keyed hashes are stored."""
+
+    async def create(self, name: str, revision: str) -> IssuedKey:
+        """Make a key. Raises `InvalidParameter` when `name` is taken or empty."""
+        ...
+
+    async def authenticate(self, app_key: str) -> Tenant:
+        """Raises `UnknownAppKey`."""
+        ...
+
+    async def authorize(self, app_key: str, secret_key: str) -> Tenant:
+        """Raises `UnknownAppKey`, `WrongSecretKey`."""
+        ...
+
+    async def list(self) -> Sequence[KeyStatus]:
+        """Every key, oldest first."""
+        ...
+
+    async def revoke(self, name: str) -> None:
+        """Raises `UnknownAppKey` when there is no such name."""
+        ...
+
+
+class PageTokens(Protocol):
+    """Opaque, authenticated tokens that continue a list."""
+
+    def issue(self, scope: PageScope, cursor: Cursor) -> str: ...
+
+    def read(self, scope: PageScope, token: str) -> Cursor:
+        """Raises `InvalidPageToken` unless `token` was issued for `scope` and has not expired."""
+        ...
+
+
+class HealthProbe(Protocol):
+    """One thing the server cannot do without."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def check(self) -> None:
+        """Raises `InternalError` when it cannot be used."""
+        ...

@@ -1,0 +1,256 @@
+"""The values every room shares, each with its shape, unit and range."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""An upright picture, shape (height, width, 3), RGB, C-contiguous."""
+
+Embedding = NDArray[np.float32]
+"""A face as a vector of unit length, shape (dimension,)."""
+
+ModelVersion = NewType("ModelVersion", str)
+"""Names the network and the feeding that made a vector; only vectors of one version compare."""
+
+FaceRow = NewType("FaceRow", int)
+"""A stored face's row: grows with every face added, so it also orders faces by age."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle as fractions 0..1 of the upright image; origin top left, (x0, y0) upper left.
+
+    Each value is a whole pixel divided by the image's width or height.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place as fractions 0..1 of the upright image, whole pixels like `Box`."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a head is turned, in degrees.
+
+    `yaw` is positive towards the right edge of the picture, `pitch` upwards, and `roll` when
+    the line from the left eye to the right eye falls to the right (clockwise on screen).
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face found in a picture; parts nobody asked for are None.
+
+    `landmarks` are left eye, right eye, nose, left and right mouth corner, left and right as
+    they lie in the picture. `confidence` is 0..100. `side` is the box's shorter side in pixels.
+    `mask` is True when a mask is worn.
+    """
+
+    box: Box
+    landmarks: tuple[Point, Point, Point, Point, Point]
+    confidence: float
+    side: int
+    orientation: Orientation | None = None
+    mask: bool | None = None
+    embedding: Embedding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Which faces may be registered: large enough (px) and turned little enough (degrees)."""
+
+    min_side: int = 60
+    max_angle: float = 45.0
+
+    def admits(self, face: Face) -> bool:
+        """Whether `face` is large and frontal enough; an unknown orientation is no objection."""
+        if face.side < self.min_side:
+            return False
+        turn = face.orientation
+        return turn is None or max(abs(turn.yaw), abs(turn.pitch)) <= self.max_angle
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller asks of the vision pipeline, so that nothing else is computed.
+
+    `embeddings` counts the largest faces that get a vector (all of them: `EVERY_FACE`). With
+    `eligible`, faces it does not admit get none and do not count.
+    """
+
+    orientation: bool = False
+    mask: bool = False
+    embeddings: int = 0
+    eligible: Eligibility | None = None
+    max_faces: int = 20
+
+
+EVERY_FACE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Image:
+    """A picture as the base64 text a request carried, not yet decoded."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUrl:
+    """A picture to be fetched; the address may carry secrets, so it is never shown."""
+
+    url: str = field(repr=False)
+
+
+ImageReference = Base64Image | ImageUrl
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What a revision of the contract accepts as a picture.
+
+    `max_bytes` of the file, `min_side` in pixels, and `shrink_to`: the longest side in pixels a
+    picture is scaled down to (None: pictures stay as they are).
+    """
+
+    max_bytes: int = 3_000_000
+    min_side: int = 80
+    shrink_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whoever owns an appKey. `revision` names the edition of the contract it was made for."""
+
+    id: int
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new appKey with its secretKey: the only moment both are known in clear."""
+
+    tenant: Tenant
+    app_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """What may be shown of an appKey later on."""
+
+    tenant: Tenant
+    created: datetime
+    revoked: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A named set of faces of one tenant.
+
+    `row` is unique for ever, also when a group of the same name is made again. `version` grows
+    with every change of the group's faces. `created` is aware, UTC.
+    """
+
+    row: int
+    tenant: int
+    id: str
+    model: ModelVersion
+    version: int
+    face_count: int
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewFace:
+    """A face about to be stored; `embedding` leaves the process only encrypted."""
+
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    box: Box
+    confidence: float
+    embedding: Embedding = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRecord:
+    """What is known of a stored face without its vector."""
+
+    row: FaceRow
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupChanges:
+    """What happened to a group's faces after some version, up to and including `version`.
+
+    `added` has shape (n,), int64, rows ascending; `vectors` has shape (n, dimension), float32,
+    unit length; `removed` has shape (m,), int64. A face that came and went in between is in
+    neither.
+    """
+
+    version: int
+    added: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    removed: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A stored face near a query; `cosine` is -1..1."""
+
+    row: FaceRow
+    cosine: float
+
+
+class Listing(Enum):
+    """Which list a page token continues."""
+
+    GROUPS = "groups"
+    FACES = "faces"
+
+
+@dataclass(frozen=True, slots=True)
+class PageScope:
+    """Where a page token is valid: one tenant, one list and, for faces, one group's row."""
+
+    tenant: int
+    listing: Listing
+    group_row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next page begins, with the limit and filters frozen by the first page.
+
+    `after` is the last item already shown: a group id, or a face row in decimal.
+    """
+
+    limit: int
+    after: str | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
