@@ -1,0 +1,37 @@
+"""The ASGI application: routes, errors and middleware around the services main hands over."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.api import errors, health
+from app.api.middleware import Observe
+from app.api.routes import v1
+from app.api.services import Services
+
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+def create_app(open_services: OpenServices) -> FastAPI:
+    """An application that opens its services when it starts and closes them when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services() as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        lifespan=lifespan,
+        # A trailing slash is another path; the contract knows no redirects.
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    errors.install(app)
+    app.add_middleware(Observe)
+    app.include_router(health.router)
+    app.include_router(v1.router())
+    return app

@@ -1,0 +1,46 @@
+"""Whether the process is up, and whether it can do its work."""
+
+import asyncio
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from app.api.services import Services
+from app.domain.errors import InternalError
+from app.domain.ports import HealthProbe
+
+router = APIRouter()
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """200 as long as the process answers."""
+    return _report(200, {"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 when every probe passes, else 503 with the reasons."""
+    services: Services = request.app.state.services
+    results = await asyncio.gather(*(_outcome(probe) for probe in services.probes))
+    checks = {probe.name: why for probe, why in zip(services.probes, results, strict=True)}
+    ready = all(why == "ok" for why in results)
+    status = "ready" if ready else "unavailable"
+    return _report(200 if ready else 503, {"status": status, "checks": checks})
+
+
+async def _outcome(probe: HealthProbe) -> str:
+    try:
+        await probe.check()
+    except InternalError as error:
+        return error.detail
+    return "ok"
+
+
+def _report(status: int, content: dict[str, object]) -> Response:
+    return Response(
+        orjson.dumps(content),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

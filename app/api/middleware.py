@@ -1,0 +1,93 @@
+"""Around every request: an id, one log line, and an answer to what nobody foresaw."""
+
+import re
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.errors import INTERNAL, internal_failure
+
+log = structlog.get_logger(__name__)
+
+# nginx's code for a client that hung up: nobody receives it, the log tells it apart.
+CLIENT_GONE = 499
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Observe:
+    """Logs route templates and tenant names, never paths: a v1.0 path holds the appKey."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        exchange = _Exchange(send, request_id)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._answer(scope, receive, exchange)
+            exchange.log(scope)
+
+    async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
+        try:
+            await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = CLIENT_GONE
+        except Exception as error:  # noqa: BLE001 - every client gets an answer, whatever broke
+            # The type and the place tell enough; messages and locals may hold what was sent.
+            log.error(  # noqa: TRY400 - the traceback is what must not be logged
+                "unexpected error", kind=type(error).__name__, place=_place(error)
+            )
+            scope["facereco.code"] = INTERNAL.code
+            if not exchange.started:
+                await internal_failure()(scope, receive, exchange.send)
+
+
+class _Exchange:
+    """One request on its way out: adds the id, remembers what was answered and when."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._began = time.perf_counter()
+        self.started = False
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
+        await self._send(message)
+
+    def log(self, scope: Scope) -> None:
+        log.info(
+            "request",
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", None),
+            status=self.status,
+            code=scope.get("facereco.code", 0),
+            tenant=scope.get("facereco.tenant"),
+            ms=round((time.perf_counter() - self._began) * 1000, 2),
+        )
+
+
+def _request_id(given: str | None) -> str:
+    if given is not None and REQUEST_ID.fullmatch(given):
+        return given
+    return secrets.token_hex(8)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

@@ -1,0 +1,38 @@
+"""What the routes need of the house, handed to them by main."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from app.domain.ports import HealthProbe, KeyRegistry
+from app.services.compare import CompareFaces
+from app.services.detect import DetectFaces
+from app.services.faces import Faces
+from app.services.groups import Groups
+from app.services.register import RegisterFaces
+from app.services.search import SearchFaces
+from app.services.verify import VerifyFace
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How values look on the wire: the zone of createTime, and 100 or 1 for full confidence."""
+
+    time_zone: tzinfo
+    confidence_scale: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One use case each, and the probes behind readyz."""
+
+    keys: KeyRegistry
+    groups: Groups
+    faces: Faces
+    detect: DetectFaces
+    register: RegisterFaces
+    search: SearchFaces
+    compare: CompareFaces
+    verify: VerifyFace
+    probes: Sequence[HealthProbe]
+    presentation: Presentation

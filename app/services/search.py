@@ -1,0 +1,104 @@
+"""Finding the faces of a group that look like a given one."""
+
+from dataclasses import dataclass, replace
+
+from app.domain.ports import FaceIndex, FaceStore, GroupStore, Vision
+from app.domain.values import (
+    Embedding,
+    Face,
+    FaceRecord,
+    FaceRow,
+    Group,
+    ImageLimits,
+    ImageReference,
+    ModelVersion,
+    Tenant,
+    Wanted,
+)
+from app.services.detect import DetectFaces, largest
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stored face and its similarity to the query, 0..100."""
+
+    face: FaceRecord
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """How many matches at most, and from which similarity 0..100 on a face is one."""
+
+    limit: int
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMatches:
+    """Matches of the picture's largest face, most similar first."""
+
+    model: ModelVersion
+    source: Face
+    matches: list[Match]
+
+
+class SearchFaces:
+    """Searches one group, by picture or by one of its own faces."""
+
+    def __init__(
+        self,
+        groups: GroupStore,
+        faces: FaceStore,
+        detect: DetectFaces,
+        vision: Vision,
+        index: FaceIndex,
+    ) -> None:
+        self._groups = groups
+        self._faces = faces
+        self._detect = detect
+        self._vision = vision
+        self._index = index
+
+    async def by_face(
+        self, tenant: Tenant, group_id: str, face_id: str, criteria: Criteria
+    ) -> list[Match]:
+        """The face itself is left out. Raises `GroupNotFound`, `FaceNotFound`."""
+        group = await self._groups.get(tenant, group_id)
+        record, embedding = await self._faces.find(group, face_id)
+        return await self._matches(group, embedding, criteria, leave_out=record.row)
+
+    async def by_image(
+        self,
+        tenant: Tenant,
+        group_id: str,
+        image: ImageReference,
+        limits: ImageLimits,
+        *,
+        wanted: Wanted,
+        criteria: Criteria,
+    ) -> ImageMatches:
+        """Raises `GroupNotFound`, `ImageError`, `ImageTooSmall`, `NoFaceFound`."""
+        group = await self._groups.get(tenant, group_id)
+        found = await self._detect(image, limits, replace(wanted, embeddings=1), group.model)
+        source, embedding = largest(found)
+        # The group as it was when the request came in is enough: whatever was answered before
+        # the search began is in that version.
+        matches = await self._matches(group, embedding, criteria)
+        return ImageMatches(group.model, source, matches)
+
+    async def _matches(
+        self,
+        group: Group,
+        query: Embedding,
+        criteria: Criteria,
+        *,
+        leave_out: FaceRow | None = None,
+    ) -> list[Match]:
+        near = await self._index.nearest(group, query, criteria.limit, leave_out=leave_out)
+        similarity = self._vision.calibration(group.model).similarity
+        likely = {n.row: s for n in near if (s := similarity(n.cosine)) >= criteria.threshold}
+        records = await self._faces.records(group, list(likely)) if likely else {}
+        matches = [Match(record, likely[row]) for row, record in records.items()]
+        matches.sort(key=lambda match: (-match.similarity, match.face.face_id))
+        return matches[: criteria.limit]

@@ -1,0 +1,108 @@
+"""Every setting with its default, unit and bound; read by main and cli only."""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.domain.errors import ConfigurationError
+
+PREFIX = "FACERECO_"
+MEBIBYTE = 1024 * 1024
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("no such time zone") from None
+    return name
+
+
+def _folders(value: object) -> object:
+    return [part for part in value.split(":") if part] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """What an operator may set; each as an environment variable `FACERECO_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data: Path = Field(Path("data"), description="Folder of the database and the keyset.")
+    database_url: SecretStr | None = Field(
+        None, description="`postgresql://…`; SQLite in the data folder when not set."
+    )
+    keyset_file: Path | None = Field(
+        None, description="Keyset with the master keys; `<data>/keys/keyset.json` when not set."
+    )
+    model: str = Field("starter", description="Model pack that new groups are made with.")
+    model_path: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
+        (), description="Further folders with packs or weights, separated by `:`."
+    )
+    workers: int = Field(0, ge=0, le=256, description="Vision threads; 0: as many as cores.")
+    backlog: int = Field(
+        64, ge=1, description="Pictures that may wait for a vision thread before -50000."
+    )
+    index_memory: int = Field(
+        2048 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of vectors kept in memory, all groups."
+    )
+    group_quota: int = Field(1_000, ge=1, description="Groups an appKey may have.")
+    face_quota: int = Field(100_000, ge=1, le=100_000, description="Faces a group may have.")
+    min_face: int = Field(60, ge=1, description="Shorter side in px a face needs to be added.")
+    max_angle: float = Field(
+        45.0, gt=0, le=180, description="Yaw and pitch in degrees a face may have to be added."
+    )
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "Asia/Seoul", description="Zone of `createTime`."
+    )
+    confidence_scale: Literal[1, 100] = Field(
+        100, description="Full confidence as 100, or as 1 like the guides' later samples."
+    )
+    page_token_ttl: int = Field(86_400, ge=60, description="Seconds a next-token is valid.")
+    url_ports: str = Field(
+        "80,443,10000-12000", description="Ports an image URL may name, with ranges."
+    )
+    url_allow: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)
+    ] = Field((), description="Private networks image URLs may reach, as CIDR separated by commas.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe event that is logged."
+    )
+
+    @classmethod
+    def read(cls, **overrides: object) -> Self:
+        """From the environment; `overrides` that are None leave it alone.
+
+        Raises:
+            ConfigurationError: one line that names the setting, never its value.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # names and values come from the CLI
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = PREFIX + ".".join(str(part) for part in first["loc"][:1]).upper()
+            raise ConfigurationError(f"{name}: {first['msg']}") from None
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in use; may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data / 'database' / 'facereco.db'}"
+
+    @property
+    def keyset(self) -> Path:
+        """The keyset's file: in a folder of its own, so that a copy of the database has no key."""
+        return self.keyset_file or self.data / "keys" / "keyset.json"
