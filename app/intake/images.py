@@ -1,0 +1,42 @@
+"""The pictures of requests: base64 or a URL in, upright pixels out, off the event loop."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from app.domain.values import Base64Image, Image, ImageLimits, ImageReference, ImageUrl
+from app.intake.base64_bytes import decode_base64
+from app.intake.decoding import decode
+
+
+class Fetcher(Protocol):
+    """Fetches what lies at a URL, under rules of its own."""
+
+    async def fetch(self, url: str, *, max_bytes: int) -> bytes:
+        """Raises `InvalidImageUrl`, `ImageTimeout`, `ImageTooLarge`."""
+        ...
+
+
+class Intake:
+    """Satisfies `ImageSource` with `workers` threads; Pillow releases the interpreter's lock."""
+
+    def __init__(self, downloads: Fetcher, *, workers: int) -> None:
+        self._downloads = downloads
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="intake")
+
+    async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
+        loop = asyncio.get_running_loop()
+        match reference:
+            case Base64Image(text):
+                return await loop.run_in_executor(self._threads, _open_base64, text, limits)
+            case ImageUrl(url):
+                data = await self._downloads.fetch(url, max_bytes=limits.max_bytes)
+                return await loop.run_in_executor(self._threads, decode, data, limits)
+
+    def close(self) -> None:
+        """Drop what waits and let what runs finish; afterwards nothing can be opened."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _open_base64(text: str, limits: ImageLimits) -> Image:
+    return decode(decode_base64(text, max_bytes=limits.max_bytes), limits)
