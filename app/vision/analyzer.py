@@ -1,0 +1,110 @@
+"""Takes vision off the event loop: one hop to a few threads, behind a bounded backlog."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import cv2
+
+from app.domain.calibration import Calibration
+from app.domain.errors import ConfigurationError, ModelUnavailable, Overloaded
+from app.domain.values import Face, Image, ModelVersion, Wanted
+from app.vision.manifests import Pack
+from app.vision.packs import PackCatalog
+from app.vision.pipeline import Pipeline
+from app.vision.sessions import SessionPool
+
+
+class Analyzer:
+    """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
+
+    `workers` pictures are analysed at a time and `backlog` more may wait.
+    """
+
+    def __init__(
+        self, catalog: PackCatalog, default: str, *, workers: int, backlog: int, cuda: bool = False
+    ) -> None:
+        # Requests share the cores; OpenCV must not split one of them over all.
+        cv2.setNumThreads(0)
+        self._catalog = catalog
+        self._default = catalog.get(default).model_version
+        self._sessions = SessionPool(catalog, cuda=cuda)
+        self._pipelines: dict[ModelVersion, Pipeline] = {}
+        self._calibrations: dict[ModelVersion, Calibration] = {}
+        self._loading = threading.Lock()
+        self._room = threading.BoundedSemaphore(workers + backlog)
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="vision")
+
+    @classmethod
+    def open(
+        cls,
+        catalog: PackCatalog,
+        default: str = "starter",
+        *,
+        workers: int,
+        backlog: int,
+        cuda: bool = False,
+    ) -> "Analyzer":
+        """An analyzer whose default pack is loaded and warm.
+
+        Raises:
+            ConfigurationError: the pack is unknown, or one of its files cannot be used.
+        """
+        analyzer = cls(catalog, default, workers=workers, backlog=backlog, cuda=cuda)
+        pack = catalog.get(default)
+        analyzer._calibrations[pack.model_version] = catalog.calibration(pack)
+        analyzer._load(pack)
+        return analyzer
+
+    @property
+    def default_model(self) -> ModelVersion:
+        return self._default
+
+    async def analyze(
+        self, image: Image, wanted: Wanted, model: ModelVersion | None = None
+    ) -> list[Face]:
+        """Faces of `image`, largest first; a caller that stops waiting leaves the queue."""
+        pack = self._catalog.by_version(model or self._default)
+        if not self._room.acquire(blocking=False):
+            raise Overloaded
+        work = self._workers.submit(self._analyze, pack, image, wanted)
+        work.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(work)
+
+    def calibration(self, model: ModelVersion) -> Calibration:
+        if model not in self._calibrations:
+            pack = self._catalog.by_version(model)
+            with _or_unavailable():
+                self._calibrations[model] = self._catalog.calibration(pack)
+        return self._calibrations[model]
+
+    def close(self) -> None:
+        """Finish what runs, drop what waits."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def _analyze(self, pack: Pack, image: Image, wanted: Wanted) -> list[Face]:
+        pipeline = self._pipelines.get(pack.model_version)
+        if pipeline is None:
+            with _or_unavailable():
+                pipeline = self._load(pack)
+        return pipeline.analyze(image, wanted)
+
+    def _load(self, pack: Pack) -> Pipeline:
+        """The pack's pipeline; only the first of several callers loads it."""
+        with self._loading:
+            if pack.model_version not in self._pipelines:
+                pipeline = Pipeline.open(pack, self._sessions)
+                pipeline.warm_up()
+                self._pipelines[pack.model_version] = pipeline
+            return self._pipelines[pack.model_version]
+
+
+@contextmanager
+def _or_unavailable() -> Iterator[None]:
+    """A pack that cannot be loaded while serving is the server's fault, not a reason to stop."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ModelUnavailable from error

@@ -1,0 +1,184 @@
+"""Where the faces are: networks that find them, and how a picture of any size is shown to one."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from app.domain.values import Image
+from app.vision.geometry import Detections, Floats, blob
+from app.vision.manifests import DetectorSection
+from app.vision.sessions import Session
+
+STRIDES = (8, 16, 32)
+SIDE_UNIT = 32
+
+# A face that fills the picture has no surroundings, and detectors learn from surroundings. So a
+# picture in which none is found is shown again, smaller and with a border as wide as itself.
+SECOND_LOOK_SIDE = 160
+SECOND_LOOK_BORDER = 0.5
+
+
+class Network(Protocol):
+    """A detection network. `fixed` is the only (width, height) it takes, if there is only one."""
+
+    @property
+    def fixed(self) -> tuple[int, int] | None: ...
+
+    def find(self, canvas: Image) -> Detections:
+        """Faces of an RGB canvas whose sides are multiples of 32 px, in its pixels."""
+        ...
+
+
+class FaceFinder:
+    """Shows pictures of any size to a network: large ones shrunk, small ones never enlarged."""
+
+    def __init__(self, network: Network, max_side: int) -> None:
+        self._network = network
+        self._max_side = min(max_side, *(network.fixed or (max_side,)))
+
+    def detect(self, image: Image) -> Detections:
+        """Faces of an upright RGB picture, in its pixels."""
+        found = self._look(image, self._max_side, border=0.0)
+        if len(found):
+            return found
+        return self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER)
+
+    def _look(self, image: Image, side: int, *, border: float) -> Detections:
+        shown, scale = _shrunk(image, side)
+        width = math.ceil(border * max(shown.shape[:2]))
+        canvas = _padded(shown, width, self._network.fixed)
+        return self._network.find(canvas).moved(shift=width, scale=scale)
+
+
+def _shrunk(image: Image, side: int) -> tuple[Image, float]:
+    rows, columns = image.shape[:2]
+    scale = side / max(rows, columns)
+    if scale >= 1.0:
+        return image, 1.0
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(shown, dtype=np.uint8), scale
+
+
+def _padded(image: Image, border: int, fixed: tuple[int, int] | None) -> Image:
+    rows, columns = image.shape[:2]
+    width, height = fixed or (_whole(columns + 2 * border), _whole(rows + 2 * border))
+    if (width, height) == (columns, rows):
+        return image
+    bottom, right = height - rows - border, width - columns - border
+    canvas = cv2.copyMakeBorder(image, border, bottom, border, right, cv2.BORDER_CONSTANT)
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def _whole(side: int) -> int:
+    return math.ceil(side / SIDE_UNIT) * SIDE_UNIT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """What YuNet says of the cells of one stride, each array with a row for each cell."""
+
+    stride: int
+    columns: int
+    classes: Floats
+    objects: Floats
+    boxes: Floats
+    points: Floats
+
+
+def decode_cells(cells: Cells, threshold: float) -> Detections:
+    """The faces of one stride with a score of at least `threshold`.
+
+    As libfacedetection does: score = sqrt(class * object), a centre lies (cell + delta) strides
+    from the corner, sides are exp(delta) strides, and points lie like centres.
+    """
+    scores = np.sqrt(np.clip(cells.classes, 0.0, 1.0) * np.clip(cells.objects, 0.0, 1.0))
+    kept = np.flatnonzero(scores >= threshold)
+    corners = np.column_stack([kept % cells.columns, kept // cells.columns]).astype(np.float32)
+    deltas = cells.boxes[kept]
+    centres = (corners + deltas[:, :2]) * cells.stride
+    # Wider than e^8 strides is no face, and must not overflow.
+    halves = np.exp(np.minimum(deltas[:, 2:], 8.0)) * (0.5 * cells.stride)
+    points = (corners[:, None, :] + cells.points[kept].reshape(-1, 5, 2)) * cells.stride
+    return Detections(np.hstack([centres - halves, centres + halves]), points, scores[kept])
+
+
+def suppress(found: Detections, threshold: float) -> Detections:
+    """Of faces that overlap by more than `threshold` (intersection over union), the likeliest."""
+    if len(found) < 2:
+        return found
+    corners = found.boxes[:, :2]
+    rectangles = np.hstack([corners, found.boxes[:, 2:] - corners]).astype(np.float64)
+    kept = cv2.dnn.NMSBoxes(rectangles.tolist(), found.scores.tolist(), 0.0, threshold)
+    return found.take(np.asarray(kept, dtype=np.intp).reshape(-1))
+
+
+class YuNet:
+    """YuNet and networks with its heads: cls, obj, bbox and kps for strides 8, 16 and 32."""
+
+    def __init__(self, session: Session, section: DetectorSection) -> None:
+        self._session = session
+        self._section = section
+        entry = session.get_inputs()[0]
+        self._input = entry.name
+        self._outputs = [f"{head}_{s}" for s in STRIDES for head in ("cls", "obj", "bbox", "kps")]
+        height, width = entry.shape[2:4]
+        self.fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
+    def find(self, canvas: Image) -> Detections:
+        section = self._section
+        tensor = blob([canvas], color=section.color, mean=section.mean, scale=section.scale)
+        heads = self._session.run(self._outputs, {self._input: tensor})
+        found = [
+            decode_cells(_cells(stride, canvas.shape[1], heads[4 * i :]), section.score_threshold)
+            for i, stride in enumerate(STRIDES)
+        ]
+        return suppress(_joined(found), section.nms_threshold)
+
+
+def _cells(stride: int, width: int, heads: list[Floats]) -> Cells:
+    classes, objects, boxes, points = (head[0] for head in heads[:4])
+    return Cells(stride, width // stride, classes[:, 0], objects[:, 0], boxes, points)
+
+
+def _joined(found: list[Detections]) -> Detections:
+    return Detections(
+        np.concatenate([part.boxes for part in found]),
+        np.concatenate([part.points for part in found]),
+        np.concatenate([part.scores for part in found]),
+    )
+
+
+class Scrfd:
+    """SCRFD through insightface's own class, which is given our session.
+
+    Without the model's file insightface opens no session of its own for each input size.
+    """
+
+    def __init__(self, session: Session, section: DetectorSection) -> None:
+        from insightface.model_zoo.scrfd import SCRFD
+
+        self._color = section.color
+        self._network = SCRFD(session=session, static_shape_sessions=False)
+        self._network.input_mean = section.mean
+        self._network.input_std = section.scale
+        self._network.det_thresh = section.score_threshold
+        self._network.nms_thresh = section.nms_threshold
+        self.fixed: tuple[int, int] | None = self._network.static_input_size
+
+    def find(self, canvas: Image) -> Detections:
+        # insightface exchanges red and blue, so a network trained on RGB is handed BGR.
+        shown = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR) if self._color == "rgb" else canvas
+        # Told one size, it looks once; by itself it would merge a look at 128 and one at 640.
+        found, points = self._network.detect(shown, input_size=(canvas.shape[1], canvas.shape[0]))
+        return Detections(found[:, :4], points, found[:, 4])
+
+
+NETWORKS: dict[str, Callable[[Session, DetectorSection], Network]] = {
+    "yunet": YuNet,
+    "scrfd": Scrfd,
+}

@@ -1,0 +1,129 @@
+"""Boxes, points and similarity transforms in pixels, and the pieces of a picture they cut out."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.values import Image
+
+Floats = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+"""An affine map from picture to crop, shape (2, 3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Faces as a network found them, in pixels of the picture, not clipped to it.
+
+    `boxes` has shape (n, 4): left, top, right, bottom. `points` has shape (n, 5, 2): left eye,
+    right eye, nose, left and right mouth corner. `scores` has shape (n,), 0..1.
+    """
+
+    boxes: Floats
+    points: Floats
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, order: NDArray[np.intp]) -> "Detections":
+        return Detections(self.boxes[order], self.points[order], self.scores[order])
+
+    def moved(self, *, shift: float, scale: float) -> "Detections":
+        """The same faces where (x, y) is ((x - shift) / scale, ...)."""
+        return Detections((self.boxes - shift) / scale, (self.points - shift) / scale, self.scores)
+
+    @classmethod
+    def none(cls) -> "Detections":
+        return cls(
+            np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32)
+        )
+
+
+def warp(image: Image, matrix: Matrix, width: int, height: int) -> Image:
+    """The piece of `image` that `matrix` maps to (0, 0, width, height); black outside.
+
+    A bilinear warp reads four pixels however many lie beneath a crop's pixel, so the part that
+    is needed of a large face is first brought to less than twice the crop's scale.
+    """
+    shrink = int(1.0 / max(_scale(matrix), 1e-6))
+    if shrink >= 2:
+        image, matrix = _shrunk(image, matrix, (width, height), shrink)
+    crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _scale(matrix: Matrix) -> float:
+    """How many crop pixels a picture's pixel becomes, along one side."""
+    return math.sqrt(abs(float(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])))
+
+
+def _shrunk(
+    image: Image, matrix: Matrix, size: tuple[int, int], shrink: int
+) -> tuple[Image, Matrix]:
+    left, top, right, bottom = _needed(image, matrix, size, margin=shrink)
+    part = image[top:bottom, left:right]
+    width, height = (right - left) // shrink, (bottom - top) // shrink
+    if width < 1 or height < 1:
+        return image, matrix
+    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    # Pixel centres lie at whole numbers: x = left + (x' + 0.5) * step - 0.5.
+    steps = np.array([(right - left) / width, (bottom - top) / height])
+    offsets = np.array([left, top]) + 0.5 * steps - 0.5
+    linear = matrix[:, :2]
+    return np.asarray(small, dtype=np.uint8), np.column_stack(
+        [linear * steps, linear @ offsets + matrix[:, 2]]
+    )
+
+
+def _needed(
+    image: Image, matrix: Matrix, size: tuple[int, int], *, margin: int
+) -> tuple[int, int, int, int]:
+    width, height = size
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
+    back = cv2.invertAffineTransform(matrix)
+    places = corners @ back.T
+    low = np.floor(places.min(axis=0)).astype(int) - margin
+    high = np.ceil(places.max(axis=0)).astype(int) + margin
+    rows, columns = image.shape[:2]
+    left, right = np.clip([low[0], high[0]], 0, columns)
+    top, bottom = np.clip([low[1], high[1]], 0, rows)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def box_matrix(box: Floats, width: int, height: int, *, angle: float = 0.0) -> Matrix:
+    """Maps `box` (left, top, right, bottom), turned by `angle` about its centre, to the crop.
+
+    `angle` is in degrees, clockwise on screen: a head tilted by it stands upright in the crop.
+    """
+    left, top, right, bottom = (float(value) for value in box)
+    scale_x = width / max(right - left, 1e-3)
+    scale_y = height / max(bottom - top, 1e-3)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    linear = np.array([[scale_x * cos, scale_x * sin], [-scale_y * sin, scale_y * cos]])
+    centre = np.array([left + right, top + bottom]) / 2.0
+    # The box covers whole pixels, whose centres lie half a pixel inside its edges.
+    offset = np.array([width, height]) / 2.0 - 0.5 - linear @ (centre - 0.5)
+    return np.column_stack([linear, offset])
+
+
+def blob(
+    crops: list[Image], *, color: Literal["rgb", "bgr"], mean: float = 0.0, scale: float = 1.0
+) -> Floats:
+    """RGB crops of one size as a network's input (n, 3, height, width): (pixel - mean) / scale."""
+    tensor = cv2.dnn.blobFromImages(
+        crops, 1.0 / scale, mean=(mean, mean, mean), swapRB=color == "bgr"
+    )
+    return np.asarray(tensor, dtype=np.float32)
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Each row at length 1; a row of zeros, or one that is not finite, becomes zeros."""
+    safe = np.nan_to_num(vectors.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    lengths = np.linalg.norm(safe, axis=1, keepdims=True)
+    rows: Floats = (safe / np.where(lengths > 0.0, lengths, 1.0)).astype(np.float32)
+    return rows

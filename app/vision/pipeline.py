@@ -1,0 +1,171 @@
+"""One model pack at work: from a picture to its faces, computing only what is wanted."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.values import Box, Embedding, Face, Image, Orientation, Point, Wanted
+from app.vision.alignment import ARCFACE
+from app.vision.attributes import Aligned, Attributes
+from app.vision.detectors import NETWORKS, FaceFinder
+from app.vision.embedders import FaceEmbedder, embedder
+from app.vision.geometry import Detections, Floats
+from app.vision.landmarks import Retail0009
+from app.vision.manifests import Pack, Weights
+from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
+from app.vision.sessions import Session, SessionPool
+from app.vision.spoofing import MiniFasNet
+
+DECIMALS = 6
+
+Pixels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pipeline:
+    """The networks of a pack. Safe to use from many threads; every call blocks."""
+
+    finder: FaceFinder
+    embedder: FaceEmbedder
+    landmarks: Retail0009 | None = None
+    pose: Adas0001 | None = None
+    attributes: Aligned | None = None
+    spoofing: tuple[MiniFasNet, ...] = ()
+
+    @classmethod
+    def open(cls, pack: Pack, sessions: SessionPool) -> "Pipeline":
+        """Load a pack. Raises `ConfigurationError` when one of its files cannot be used."""
+
+        def session(weights: Weights) -> Session:
+            return sessions.open(pack, weights).session
+
+        network = NETWORKS[pack.detector.family](session(pack.detector), pack.detector)
+        return cls(
+            finder=FaceFinder(network, pack.detector.max_side),
+            embedder=embedder(sessions.open(pack, pack.embedder), pack.embedder),
+            landmarks=Retail0009(session(pack.landmarks)) if pack.landmarks else None,
+            pose=Adas0001(session(pack.pose)) if pack.pose else None,
+            attributes=Aligned(session(pack.attributes)) if pack.attributes else None,
+            spoofing=tuple(MiniFasNet(session(part), part.box_scale) for part in pack.spoofing),
+        )
+
+    def warm_up(self) -> None:
+        """Run every network once, so that the first request does not pay for it."""
+        image = np.zeros((ARCFACE.height, ARCFACE.width, 3), dtype=np.uint8)
+        self.finder.detect(image)
+        points = ARCFACE.points[None].astype(np.float32)
+        whole = np.array([[0, 0, ARCFACE.width, ARCFACE.height]], dtype=np.float32)
+        found = Detections(whole, points, np.ones(1, dtype=np.float32))
+        self._describe(image, found, Wanted(orientation=True, mask=True, embeddings=1))
+        self.live(image, found.boxes)
+
+    def analyze(self, image: Image, wanted: Wanted) -> list[Face]:
+        """Faces of an upright picture, largest first, with the parts `wanted`."""
+        height, width = image.shape[:2]
+        found = largest(self.finder.detect(image), width, height, wanted.max_faces)
+        return self._describe(image, found, wanted) if len(found) else []
+
+    def live(self, image: Image, boxes: Floats) -> NDArray[np.float64] | None:
+        """The probability (n,) that faces are live, or None where the pack cannot tell."""
+        if not self.spoofing:
+            return None
+        chances = [network.live(image, boxes) for network in self.spoofing]
+        mean: NDArray[np.float64] = np.mean(chances, axis=0)
+        return mean
+
+    def _describe(self, image: Image, found: Detections, wanted: Wanted) -> list[Face]:
+        points = self.landmarks.refine(image, found.boxes) if self.landmarks else found.points
+        found = replace(found, points=points)
+        turned = wanted.orientation or wanted.eligible is not None
+        attributes = self._attributes(image, points, mask=wanted.mask, turned=turned)
+        faces = _faces(image, found)
+        if turned:
+            faces = _oriented(faces, found, self._turns(image, found, attributes))
+        if wanted.mask and attributes is not None:
+            masks = attributes.masks.tolist()
+            faces = [replace(face, mask=mask) for face, mask in zip(faces, masks, strict=True)]
+        faces = self._embedded(image, points, faces, wanted)
+        return faces if wanted.orientation else [replace(face, orientation=None) for face in faces]
+
+    def _attributes(
+        self, image: Image, points: Floats, *, mask: bool, turned: bool
+    ) -> Attributes | None:
+        if self.attributes and (mask or (turned and not self.pose)):
+            return self.attributes.read(image, points)
+        return None
+
+    def _turns(self, image: Image, found: Detections, attributes: Attributes | None) -> Angles:
+        if self.pose:
+            return self.pose.turns(image, found.boxes, found.points)
+        return attributes.turns if attributes else turns_from_points(found.points)
+
+    def _embedded(
+        self, image: Image, points: Floats, faces: list[Face], wanted: Wanted
+    ) -> list[Face]:
+        admits = wanted.eligible.admits if wanted.eligible else _always
+        chosen = [row for row, face in enumerate(faces) if admits(face)][: wanted.embeddings]
+        if not chosen:
+            return faces
+        vectors = self.embedder.embed(image, points[chosen])
+        known: dict[int, Embedding] = dict(zip(chosen, vectors, strict=True))
+        return [replace(face, embedding=known.get(row)) for row, face in enumerate(faces)]
+
+
+def _always(face: Face) -> bool:  # noqa: ARG001 - stands in for Eligibility.admits
+    return True
+
+
+def largest(found: Detections, width: int, height: int, limit: int) -> Detections:
+    """The `limit` largest faces with an area inside the picture, ties from the top left."""
+    boxes = whole_pixels(found.boxes, width, height)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    areas = sides.prod(axis=1)
+    order = np.lexsort((boxes[:, 0], boxes[:, 1], -areas))
+    return found.take(order[areas[order] > 0][:limit])
+
+
+def whole_pixels(places: Floats, width: int, height: int) -> Pixels:
+    """Places (n, even), x and y by turns, as whole pixels inside the picture."""
+    limits = np.tile([width, height], places.shape[1] // 2)
+    return np.clip(np.rint(places), 0, limits).astype(np.int64)
+
+
+def in_picture_order(points: Floats) -> Floats:
+    """Points (n, 5, 2) with the eye, and mouth corner, at the left of the picture first."""
+    ordered = points.copy()
+    for left, right in ((0, 1), (3, 4)):
+        swapped = points[:, left, 0] > points[:, right, 0]
+        ordered[swapped, left], ordered[swapped, right] = (
+            points[swapped, right],
+            points[swapped, left],
+        )
+    return ordered
+
+
+def _faces(image: Image, found: Detections) -> list[Face]:
+    height, width = image.shape[:2]
+    boxes = whole_pixels(found.boxes, width, height)
+    places = whole_pixels(in_picture_order(found.points).reshape(-1, 10), width, height)
+    sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1).tolist()
+    confidences = np.clip(found.scores.astype(np.float64) * 100.0, 0.0, 100.0).tolist()
+    size = np.array([width, height])
+    corners = (boxes / np.tile(size, 2)).tolist()
+    points = (places.reshape(-1, 5, 2) / size).tolist()
+    return [
+        Face(Box(*corner), _five(five), round(confidence, DECIMALS), side)
+        for corner, five, confidence, side in zip(corners, points, confidences, sides, strict=True)
+    ]
+
+
+def _five(places: list[list[float]]) -> tuple[Point, Point, Point, Point, Point]:
+    left_eye, right_eye, nose, left_mouth, right_mouth = (Point(x, y) for x, y in places)
+    return left_eye, right_eye, nose, left_mouth, right_mouth
+
+
+def _oriented(faces: list[Face], found: Detections, turns: Angles) -> list[Face]:
+    angles = np.column_stack([turns, rolls(in_picture_order(found.points))]).round(DECIMALS)
+    return [
+        replace(face, orientation=Orientation(*turn))
+        for face, turn in zip(faces, angles.tolist(), strict=True)
+    ]
