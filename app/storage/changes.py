@@ -1,0 +1,126 @@
+"""What an index reads to catch up with its group: one moment, decrypted straight into a matrix."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, bindparam, func, select
+
+from app.domain.errors import GroupNotFound, RecordCorrupt
+from app.domain.values import Group, GroupChanges
+from app.storage.corruption import Corruption
+from app.storage.database import AnyRow, Database
+from app.storage.tables import deletions, faces, groups
+from app.storage.vault import GroupCipher, Place, Sealed, Vault
+
+_GROUP = select(
+    groups.c.version,
+    groups.c.tenant,
+    groups.c.model_version,
+    groups.c.key_id,
+    groups.c.wrapped_key,
+).where(groups.c.row == bindparam("group_row"))
+
+_IS_NEW = (
+    faces.c.group_row == bindparam("group_row"),
+    faces.c.added_version > bindparam("after"),
+)
+_COUNT = select(func.count()).select_from(faces).where(*_IS_NEW)
+# Rows grow with versions inside a group, so the index gives this order without sorting.
+_ADDED = (
+    select(faces.c.row, faces.c.face_id, faces.c.sealed_vector)
+    .where(*_IS_NEW)
+    .order_by(faces.c.added_version, faces.c.row)
+)
+_REMOVED = (
+    select(deletions.c.face_row)
+    .where(
+        deletions.c.group_row == bindparam("group_row"),
+        deletions.c.version > bindparam("after"),
+        deletions.c.added_version <= bindparam("after"),
+    )
+    .order_by(deletions.c.face_row)
+)
+# Enough to make the trips to PostgreSQL cheap; a few MB do not matter beside the matrix.
+_BATCH = 2_000
+
+
+class SqlChangeLog:
+    """Satisfies `ChangeLog`: blocking, so it is called off the event loop.
+
+    Where nothing was added `vectors` has shape (0, 0). A group whose data key does not open has no
+    readable face at all and raises `RecordCorrupt`.
+    """
+
+    def __init__(self, database: Database, vault: Vault, corruption: Corruption) -> None:
+        self._database = database
+        self._vault = vault
+        self._corruption = corruption
+
+    def changes(self, group: Group, after_version: int) -> GroupChanges:
+        try:
+            return self._database.snapshot_now(lambda c: self._changes(c, group, after_version))
+        except GroupNotFound:
+            self._vault.forget(group.row)
+            raise
+
+    def _changes(self, connection: Connection, group: Group, after: int) -> GroupChanges:
+        state = connection.execute(_GROUP, {"group_row": group.row}).first()
+        if state is None:
+            raise GroupNotFound
+        bounds = {"group_row": group.row, "after": after}
+        place = Place(state.tenant, group.row, state.model_version)
+        cipher = self._vault.cipher(place, Sealed(state.key_id, state.wrapped_key))
+        loading = _Loading(cipher, group.row, self._corruption)
+        count = connection.execute(_COUNT, bounds).scalar_one()
+        for row in _streamed(connection, _ADDED, bounds) if count else ():
+            loading.take(row, count)
+        removed = connection.execute(_REMOVED, bounds).scalars().all()
+        return GroupChanges(
+            version=state.version,
+            added=loading.rows(),
+            vectors=loading.vectors(),
+            removed=np.array(removed, dtype=np.int64),
+        )
+
+
+class _Loading:
+    """Collects opened vectors in one matrix, leaving out what does not open."""
+
+    def __init__(self, cipher: GroupCipher, group_row: int, corruption: Corruption) -> None:
+        self._cipher = cipher
+        self._group_row = group_row
+        self._corruption = corruption
+        self._rows: list[int] = []
+        self._matrix: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+        self._bytes: NDArray[np.uint8] = np.empty((0, 0), dtype=np.uint8)
+
+    def take(self, row: AnyRow, expected: int) -> None:
+        """Open one row into the next line; the first sound record decides the dimension."""
+        number, face_id, record = row
+        try:
+            if not self._rows:
+                self._make_room(face_id, record, expected)
+            self._cipher.open_into(face_id, record, self._bytes[len(self._rows)])
+        except RecordCorrupt:
+            self._corruption.found(self._group_row, face_id)
+        else:
+            self._rows.append(number)
+
+    def rows(self) -> NDArray[np.int64]:
+        return np.array(self._rows, dtype=np.int64)
+
+    def vectors(self) -> NDArray[np.float32]:
+        return self._matrix[: len(self._rows)]
+
+    def _make_room(self, face_id: str, record: bytes, expected: int) -> None:
+        dimension = len(self._cipher.open(face_id, record))
+        self._matrix = np.empty((expected, dimension), dtype="<f4")
+        self._bytes = self._matrix.view(np.uint8)
+
+
+def _streamed(
+    connection: Connection, statement: "Select[*tuple[Any, ...]]", bounds: dict[str, int]
+) -> Iterator[AnyRow]:
+    return iter(connection.execution_options(yield_per=_BATCH).execute(statement, bounds))

@@ -1,0 +1,219 @@
+"""The faces of each group, vectors sealed; every change bumps the group's version."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound, RecordCorrupt
+from app.domain.values import Box, Embedding, FaceRecord, FaceRow, Group, NewFace
+from app.storage.corruption import Corruption
+from app.storage.database import AnyRow, Database
+from app.storage.tables import deletions, faces, groups
+from app.storage.text import is_storable
+from app.storage.vault import GroupCipher, Place, Sealed, Vault
+
+_COLUMNS = (
+    faces.c.row,
+    faces.c.face_id,
+    faces.c.image_id,
+    faces.c.external_image_id,
+    faces.c.x0,
+    faces.c.y0,
+    faces.c.x1,
+    faces.c.y1,
+    faces.c.confidence,
+)
+_PAGE = (
+    select(*_COLUMNS)
+    .where(faces.c.group_row == bindparam("group_row"), faces.c.row < bindparam("before"))
+    .order_by(faces.c.row.desc())
+    .limit(bindparam("limit"))
+)
+_KEY = (groups.c.tenant, groups.c.model_version, groups.c.key_id, groups.c.wrapped_key)
+_WITH_VECTOR = (
+    select(*_COLUMNS, faces.c.sealed_vector, *_KEY)
+    .join(groups, groups.c.row == faces.c.group_row)
+    .where(faces.c.group_row == bindparam("group_row"), faces.c.face_id == bindparam("face_id"))
+)
+_RECORDS = select(*_COLUMNS).where(
+    faces.c.group_row == bindparam("group_row"), faces.c.row.in_(bindparam("rows", expanding=True))
+)
+_LOCK_GROUP = (
+    select(groups.c.version, groups.c.face_count, *_KEY)
+    .where(groups.c.row == bindparam("group_row"))
+    .with_for_update()
+)
+_CHANGE_GROUP = (
+    update(groups)
+    .where(groups.c.row == bindparam("group_row"))
+    .values(version=bindparam("new_version"), face_count=bindparam("new_count"))
+)
+_ADD = insert(faces).returning(faces.c.row, sort_by_parameter_order=True)
+_REMOVE = (
+    delete(faces)
+    .where(faces.c.group_row == bindparam("group_row"), faces.c.face_id == bindparam("face_id"))
+    .returning(faces.c.row, faces.c.added_version)
+)
+
+_BEYOND_EVERY_ROW = 2**63 - 1
+# Both databases take this many parameters in one statement.
+_MAX_ROWS = 10_000
+
+
+class SqlFaceStore:
+    """Satisfies `FaceStore`. Face ids are lower-case text; others are looked up as such."""
+
+    def __init__(self, database: Database, vault: Vault, corruption: Corruption) -> None:
+        self._database = database
+        self._vault = vault
+        self._corruption = corruption
+
+    async def add(self, group: Group, faces: Sequence[NewFace], *, quota: int) -> list[FaceRecord]:
+        return await self._database.write(lambda c: self._add(c, group, faces, quota))
+
+    async def delete(self, group: Group, face_id: str) -> None:
+        await self._database.write(lambda c: _delete(c, group, face_id))
+
+    async def page(self, group: Group, before: FaceRow | None, limit: int) -> list[FaceRecord]:
+        behind = _BEYOND_EVERY_ROW if before is None else before
+        bounds = {"group_row": group.row, "before": behind, "limit": limit}
+        rows = await self._database.read(lambda c: c.execute(_PAGE, bounds).all())
+        return [_record(row) for row in rows]
+
+    async def find(self, group: Group, face_id: str) -> tuple[FaceRecord, Embedding]:
+        return await self._database.read(lambda c: self._find(c, group, face_id))
+
+    async def records(self, group: Group, rows: Sequence[FaceRow]) -> Mapping[FaceRow, FaceRecord]:
+        return await self._database.read(lambda c: _records(c, group, rows))
+
+    def _add(
+        self, connection: Connection, group: Group, new: Sequence[NewFace], quota: int
+    ) -> list[FaceRecord]:
+        state = _lock(connection, group)
+        fitting = new[: max(0, quota - state.face_count)]
+        if not fitting:
+            if new:
+                raise FaceQuotaExceeded
+            return []
+        version = _change(connection, group, state, added=len(fitting))
+        cipher = self._vault.cipher(state.place, state.wrapped)
+        rows = [_columns(face, group.row, version, cipher) for face in fitting]
+        numbers = connection.execute(_ADD, rows).scalars().all()
+        return [_stored(number, face) for number, face in zip(numbers, fitting, strict=True)]
+
+    def _find(
+        self, connection: Connection, group: Group, face_id: str
+    ) -> tuple[FaceRecord, Embedding]:
+        key = {"group_row": group.row, "face_id": _normal(face_id)}
+        row = connection.execute(_WITH_VECTOR, key).first()
+        if row is None:
+            raise FaceNotFound
+        place = Place(row.tenant, group.row, row.model_version)
+        try:
+            cipher = self._vault.cipher(place, Sealed(row.key_id, row.wrapped_key))
+            vector = cipher.open(row.face_id, row.sealed_vector)
+        except RecordCorrupt:
+            self._corruption.found(group.row, row.face_id)
+            raise
+        return _record(row), vector
+
+
+class _State(NamedTuple):
+    """A group as its lock shows it."""
+
+    version: int
+    face_count: int
+    place: Place
+    wrapped: Sealed
+
+
+def _lock(connection: Connection, group: Group) -> _State:
+    row = connection.execute(_LOCK_GROUP, {"group_row": group.row}).first()
+    if row is None:
+        raise GroupNotFound
+    place = Place(row.tenant, group.row, row.model_version)
+    return _State(row.version, row.face_count, place, Sealed(row.key_id, row.wrapped_key))
+
+
+def _change(connection: Connection, group: Group, state: _State, *, added: int) -> int:
+    """Write the next version and count of a group that is locked; return the version."""
+    version = state.version + 1
+    connection.execute(
+        _CHANGE_GROUP,
+        {"group_row": group.row, "new_version": version, "new_count": state.face_count + added},
+    )
+    return version
+
+
+def _delete(connection: Connection, group: Group, face_id: str) -> None:
+    state = _lock(connection, group)
+    key = {"group_row": group.row, "face_id": _normal(face_id)}
+    gone = connection.execute(_REMOVE, key).first()
+    if gone is None:
+        raise FaceNotFound
+    version = _change(connection, group, state, added=-1)
+    connection.execute(
+        insert(deletions),
+        {
+            "group_row": group.row,
+            "face_row": gone.row,
+            "added_version": gone.added_version,
+            "version": version,
+        },
+    )
+
+
+def _records(
+    connection: Connection, group: Group, rows: Sequence[FaceRow]
+) -> dict[FaceRow, FaceRecord]:
+    found: dict[FaceRow, FaceRecord] = {}
+    for start in range(0, len(rows), _MAX_ROWS):
+        part = {"group_row": group.row, "rows": rows[start : start + _MAX_ROWS]}
+        found.update((row.row, _record(row)) for row in connection.execute(_RECORDS, part))
+    return found
+
+
+def _normal(face_id: str) -> str:
+    if not is_storable(face_id):
+        raise FaceNotFound
+    return face_id.lower()
+
+
+def _columns(face: NewFace, group_row: int, version: int, cipher: GroupCipher) -> dict[str, Any]:
+    face_id = face.face_id.lower()
+    return {
+        "group_row": group_row,
+        "face_id": face_id,
+        "image_id": face.image_id,
+        "external_image_id": face.external_image_id,
+        "x0": face.box.x0,
+        "y0": face.box.y0,
+        "x1": face.box.x1,
+        "y1": face.box.y1,
+        "confidence": face.confidence,
+        "added_version": version,
+        "sealed_vector": cipher.seal(face_id, face.embedding),
+    }
+
+
+def _stored(number: int, face: NewFace) -> FaceRecord:
+    return FaceRecord(
+        row=FaceRow(number),
+        face_id=face.face_id.lower(),
+        image_id=face.image_id,
+        external_image_id=face.external_image_id,
+        box=face.box,
+        confidence=face.confidence,
+    )
+
+
+def _record(row: AnyRow) -> FaceRecord:
+    return FaceRecord(
+        row=FaceRow(row.row),
+        face_id=row.face_id,
+        image_id=row.image_id,
+        external_image_id=row.external_image_id,
+        box=Box(row.x0, row.y0, row.x1, row.y1),
+        confidence=row.confidence,
+    )

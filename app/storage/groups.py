@@ -1,0 +1,145 @@
+"""The groups of each tenant, each with its own data key."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from app.domain.errors import (
+    GroupExists,
+    GroupNotFound,
+    GroupQuotaExceeded,
+    InvalidGroupId,
+    UnknownAppKey,
+)
+from app.domain.values import Group, ModelVersion, Tenant
+from app.storage.database import AnyRow, Database
+from app.storage.tables import deletions, faces, groups, tenants
+from app.storage.text import is_storable
+from app.storage.vault import Place, Vault
+
+_COLUMNS = (
+    groups.c.row,
+    groups.c.tenant,
+    groups.c.group_id,
+    groups.c.model_version,
+    groups.c.version,
+    groups.c.face_count,
+    groups.c.created,
+)
+_BY_ID = select(*_COLUMNS).where(
+    groups.c.tenant == bindparam("tenant"), groups.c.group_id == bindparam("group_id")
+)
+_PAGE = (
+    select(*_COLUMNS)
+    .where(groups.c.tenant == bindparam("tenant"), groups.c.group_id > bindparam("after"))
+    .order_by(groups.c.group_id)
+    .limit(bindparam("limit"))
+)
+_COUNT = select(func.count()).where(groups.c.tenant == bindparam("tenant"))
+_LOCK_TENANT = select(tenants.c.id).where(tenants.c.id == bindparam("tenant")).with_for_update()
+
+
+def utc_now() -> datetime:
+    """This moment, aware."""
+    return datetime.now(UTC)
+
+
+class SqlGroupStore:
+    """Satisfies `GroupStore`. Ids compare byte by byte."""
+
+    def __init__(
+        self, database: Database, vault: Vault, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+
+    async def create(
+        self, tenant: Tenant, group_id: str, model: ModelVersion, *, quota: int
+    ) -> None:
+        if not is_storable(group_id):
+            raise InvalidGroupId
+        await self._database.write(lambda c: self._create(c, tenant.id, group_id, model, quota))
+
+    async def get(self, tenant: Tenant, group_id: str) -> Group:
+        if not is_storable(group_id):
+            raise GroupNotFound
+        return await self._database.read(lambda c: _get(c, tenant.id, group_id))
+
+    async def delete(self, tenant: Tenant, group_id: str) -> Group:
+        if not is_storable(group_id):
+            raise GroupNotFound
+        group = await self._database.write(lambda c: _delete(c, tenant.id, group_id))
+        self._vault.forget(group.row)
+        return group
+
+    async def page(self, tenant: Tenant, after: str | None, limit: int) -> list[Group]:
+        bounds = {"tenant": tenant.id, "after": after or "", "limit": limit}
+        rows = await self._database.read(lambda c: c.execute(_PAGE, bounds).all())
+        return [_group(row) for row in rows]
+
+    def _create(
+        self, connection: Connection, tenant: int, group_id: str, model: ModelVersion, quota: int
+    ) -> None:
+        _check_room(connection, tenant, group_id, quota)
+        group_row = _insert(connection, tenant, group_id, model, self._clock())
+        # Bound to the row, so it can only be made once the row has its number.
+        wrapped = self._vault.new_group_key(Place(tenant, group_row, model))
+        connection.execute(
+            update(groups)
+            .where(groups.c.row == group_row)
+            .values(wrapped_key=wrapped.record, key_id=wrapped.key_id)
+        )
+
+
+def _check_room(connection: Connection, tenant: int, group_id: str, quota: int) -> None:
+    """Hold the tenant's row, so that parallel requests neither overfill nor make a group twice."""
+    if connection.execute(_LOCK_TENANT, {"tenant": tenant}).first() is None:
+        raise UnknownAppKey
+    if connection.execute(_BY_ID, {"tenant": tenant, "group_id": group_id}).first():
+        raise GroupExists
+    if connection.execute(_COUNT, {"tenant": tenant}).scalar_one() >= quota:
+        raise GroupQuotaExceeded
+
+
+def _insert(
+    connection: Connection, tenant: int, group_id: str, model: ModelVersion, now: datetime
+) -> int:
+    statement = insert(groups).returning(groups.c.row)
+    row: int = connection.execute(
+        statement,
+        {
+            "tenant": tenant,
+            "group_id": group_id,
+            "model_version": model,
+            "version": 0,
+            "face_count": 0,
+            "wrapped_key": b"",
+            "key_id": "",
+            "created": now,
+        },
+    ).scalar_one()
+    return row
+
+
+def _get(connection: Connection, tenant: int, group_id: str) -> Group:
+    row = connection.execute(_BY_ID, {"tenant": tenant, "group_id": group_id}).first()
+    if row is None:
+        raise GroupNotFound
+    return _group(row)
+
+
+def _delete(connection: Connection, tenant: int, group_id: str) -> Group:
+    locked = _BY_ID.with_for_update()
+    row = connection.execute(locked, {"tenant": tenant, "group_id": group_id}).first()
+    if row is None:
+        raise GroupNotFound
+    for table in (faces, deletions):
+        connection.execute(delete(table).where(table.c.group_row == row.row))
+    connection.execute(delete(groups).where(groups.c.row == row.row))
+    return _group(row)
+
+
+def _group(row: AnyRow) -> Group:
+    return Group(*row)

@@ -1,0 +1,128 @@
+"""The appKeys and their secretKeys, of which only keyed hashes are kept."""
+
+import hmac
+import secrets
+import string
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.domain.errors import InvalidParameter, UnknownAppKey, WrongSecretKey
+from app.domain.values import IssuedKey, KeyStatus, Tenant
+from app.storage.database import AnyRow, Database
+from app.storage.groups import utc_now
+from app.storage.tables import tenants
+from app.storage.vault import Vault
+
+_ALPHABET = string.ascii_letters + string.digits
+_APP_KEY_LENGTH = 22  # log2(62^22) = 131 bits
+_SECRET_KEY_LENGTH = 40  # 238 bits
+_MAX_APP_KEY = 128
+_MAX_NAME = 255
+
+_BY_APP_KEY = select(
+    tenants.c.id, tenants.c.name, tenants.c.revision, tenants.c.secret_key_hash
+).where(tenants.c.app_key_hash == bindparam("app_key_hash"), tenants.c.revoked.is_(None))
+_ALL = select(
+    tenants.c.id, tenants.c.name, tenants.c.revision, tenants.c.created, tenants.c.revoked
+).order_by(tenants.c.id)
+_BY_NAME = select(tenants.c.id).where(tenants.c.name == bindparam("name"))
+
+# Compared with when there is no such key, so that both cases take the same time.
+_NO_HASH = "0" * 64
+
+
+class SqlKeyRegistry:
+    """Satisfies `KeyRegistry`. A name stays taken after its key was revoked."""
+
+    def __init__(
+        self, database: Database, vault: Vault, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._database = database
+        self._app_keys = vault.derive("app-key/1")
+        self._secret_keys = vault.derive("secret-key/1")
+        self._clock = clock
+
+    async def create(self, name: str, revision: str) -> IssuedKey:
+        _check_name(name)
+        app_key, secret_key = _random(_APP_KEY_LENGTH), _random(_SECRET_KEY_LENGTH)
+        values = {
+            "name": name,
+            "app_key_hash": self._app_key_hash(app_key),
+            "secret_key_hash": self._secret_key_hash(app_key, secret_key),
+            "revision": revision,
+            "created": self._clock(),
+        }
+        tenant_id = await self._database.write(lambda c: _insert(c, values))
+        return IssuedKey(Tenant(tenant_id, name, revision), app_key, secret_key)
+
+    async def authenticate(self, app_key: str) -> Tenant:
+        row = await self._look_up(app_key)
+        if row is None:
+            raise UnknownAppKey
+        return Tenant(row.id, row.name, row.revision)
+
+    async def authorize(self, app_key: str, secret_key: str) -> Tenant:
+        row = await self._look_up(app_key)
+        stored = _NO_HASH if row is None else row.secret_key_hash
+        is_right = hmac.compare_digest(stored, self._secret_key_hash(app_key, secret_key))
+        if row is None:
+            raise UnknownAppKey
+        if not is_right:
+            raise WrongSecretKey
+        return Tenant(row.id, row.name, row.revision)
+
+    async def list(self) -> Sequence[KeyStatus]:
+        rows = await self._database.read(lambda c: c.execute(_ALL).all())
+        return [
+            KeyStatus(Tenant(row.id, row.name, row.revision), row.created, row.revoked)
+            for row in rows
+        ]
+
+    async def revoke(self, name: str) -> None:
+        now = self._clock()
+        await self._database.write(lambda c: _revoke(c, name, now))
+
+    async def _look_up(self, app_key: str) -> AnyRow | None:
+        if not app_key.isascii() or not 0 < len(app_key) <= _MAX_APP_KEY:
+            return None
+        key = {"app_key_hash": self._app_key_hash(app_key)}
+        return await self._database.read(lambda c: c.execute(_BY_APP_KEY, key).first())
+
+    def _app_key_hash(self, app_key: str) -> str:
+        return hmac.digest(self._app_keys, app_key.encode(), "sha256").hex()
+
+    def _secret_key_hash(self, app_key: str, secret_key: str) -> str:
+        # With the appKey in it, a hash moved to another tenant's row is of no use there.
+        both = f"{app_key}\0{secret_key}".encode(errors="surrogatepass")
+        return hmac.digest(self._secret_keys, both, "sha256").hex()
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
+        raise InvalidParameter("a key needs a name of 1 to 255 printable characters")
+
+
+def _insert(connection: Connection, values: dict[str, Any]) -> int:
+    try:
+        number: int = connection.execute(
+            insert(tenants).returning(tenants.c.id), values
+        ).scalar_one()
+    except IntegrityError:
+        raise InvalidParameter("a key of this name exists already") from None
+    return number
+
+
+def _revoke(connection: Connection, name: str, now: datetime) -> None:
+    if not name.isprintable() or connection.execute(_BY_NAME, {"name": name}).first() is None:
+        raise UnknownAppKey("there is no key of this name")
+    connection.execute(
+        update(tenants).where(tenants.c.name == name, tenants.c.revoked.is_(None)), {"revoked": now}
+    )

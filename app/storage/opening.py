@@ -1,0 +1,136 @@
+"""Matches a keyset with a database, or refuses before anything is written."""
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, insert, select, text
+
+from app.domain.errors import ConfigurationError, RecordCorrupt
+from app.storage.database import AnyRow, Database, at_start
+from app.storage.keysets import KEY_BYTES, Keyset
+from app.storage.tables import groups, key_checks, server, tenants
+from app.storage.vault import Masters, Sealed, Vault
+
+_CHECK = b"facereco key check"
+_CHECK_PURPOSE = "key-check"
+_SECRET_PURPOSE = "server-secret"  # noqa: S105 - the purpose of a key, not a key
+
+# Any number, as long as nothing else on the same PostgreSQL database locks it.
+_LOCK = 0x66616365_6B657973
+
+
+def open_vault(database: Database, keyset: Keyset) -> Vault:
+    """The vault of `database`, whose schema is up to date; an empty database is initialised.
+
+    A keyset may hold keys the database has not met; every key the database was written with must
+    be there, and be the same.
+
+    Raises:
+        ConfigurationError: the keyset is another one, an older one, or has disabled a key in use.
+    """
+    with at_start("cannot read the database"):
+        if database.snapshot_now(_is_empty):
+            database.write_now(lambda connection: _initialise(connection, keyset))
+        vault, unmet = database.snapshot_now(lambda connection: _unlock(connection, keyset))
+        if unmet:
+            database.write_now(lambda connection: _introduce(connection, keyset))
+    return vault
+
+
+def is_new(database: Database) -> bool:
+    """Whether a migrated database has never been opened, so that any keyset will do."""
+    with at_start("cannot read the database"):
+        return database.snapshot_now(_is_empty)
+
+
+def _is_empty(connection: Connection) -> bool:
+    return not any(
+        connection.execute(select(table).limit(1)).first()
+        for table in (server, key_checks, tenants, groups)
+    )
+
+
+def _initialise(connection: Connection, keyset: Keyset) -> None:
+    _lock(connection)
+    if not _is_empty(connection):
+        return  # another replica was faster
+    database_id = str(uuid.uuid4())
+    masters = Masters(keyset, database_id)
+    sealed = masters.seal(secrets.token_bytes(KEY_BYTES), _SECRET_PURPOSE)
+    connection.execute(
+        insert(server).values(
+            id=1,
+            database_id=database_id,
+            sealed_secret=sealed.record,
+            key_id=sealed.key_id,
+            created=datetime.now(UTC),
+        )
+    )
+    _add_checks(connection, masters, _usable(keyset))
+
+
+def _unlock(connection: Connection, keyset: Keyset) -> tuple[Vault, set[str]]:
+    row = connection.execute(select(server)).first()
+    if row is None:
+        raise ConfigurationError("the database has lost its server row; restore it from a backup")
+    masters = Masters(keyset, row.database_id)
+    checks = {check.key_id: check.sealed for check in connection.execute(select(key_checks))}
+    _compare(keyset, masters, checks)
+    _demand_keys_in_use(connection, keyset)
+    secret = _server_secret(masters, row)
+    return Vault(keyset, row.database_id, secret), _usable(keyset) - checks.keys()
+
+
+def _compare(keyset: Keyset, masters: Masters, checks: Mapping[str, bytes]) -> None:
+    if missing := checks.keys() - keyset.keys.keys():
+        names = ", ".join(sorted(missing))
+        raise ConfigurationError(
+            f"the database was written with key {names}, which this keyset lacks"
+        )
+    for key_id in checks.keys() & _usable(keyset):
+        try:
+            masters.open(Sealed(key_id, checks[key_id]), _CHECK_PURPOSE)
+        except RecordCorrupt:
+            raise ConfigurationError(
+                f"key {key_id} of this keyset is not the one the database was written with"
+            ) from None
+
+
+def _demand_keys_in_use(connection: Connection, keyset: Keyset) -> None:
+    used = set(connection.scalars(select(groups.c.key_id).distinct()))
+    used.update(connection.scalars(select(server.c.key_id)))
+    if lost := used - _usable(keyset):
+        names = ", ".join(sorted(lost))
+        raise ConfigurationError(f"key {names} still covers data, yet this keyset does not use it")
+
+
+def _server_secret(masters: Masters, row: AnyRow) -> bytes:
+    try:
+        return masters.open(Sealed(row.key_id, row.sealed_secret), _SECRET_PURPOSE)
+    except RecordCorrupt:
+        raise ConfigurationError("the server secret in the database does not open") from None
+
+
+def _introduce(connection: Connection, keyset: Keyset) -> None:
+    _lock(connection)
+    masters = Masters(keyset, connection.scalars(select(server.c.database_id)).one())
+    met = set(connection.scalars(select(key_checks.c.key_id)))
+    _add_checks(connection, masters, _usable(keyset) - met)
+
+
+def _add_checks(connection: Connection, masters: Masters, key_ids: set[str]) -> None:
+    for key_id in sorted(key_ids):
+        sealed = masters.seal_with(key_id, _CHECK, _CHECK_PURPOSE)
+        connection.execute(insert(key_checks).values(key_id=key_id, sealed=sealed.record))
+
+
+def _usable(keyset: Keyset) -> set[str]:
+    return {key_id for key_id in keyset.keys if keyset.enabled(key_id) is not None}
+
+
+def _lock(connection: Connection) -> None:
+    """On PostgreSQL one replica at a time; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
