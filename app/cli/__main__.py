@@ -1,0 +1,58 @@
+"""The command line: `facereco serve | test | keys | models`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.cli import keys, models, serve, testing
+from app.cli.options import UsageError
+from app.domain.errors import ConfigurationError, FaceError
+
+# sysexits.h: EX_CONFIG, something was found wrong with the configuration.
+EX_CONFIG = 78
+EX_USAGE = 2
+
+app = typer.Typer(
+    name="facereco",
+    help="Face recognition on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("test", context_settings={"ignore_unknown_options": True})(testing.run_tests)
+app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,  # noqa: FBT002 - a flag is a boolean
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("facereco"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; what an operator got wrong is one line and an exit code."""
+    try:
+        app()
+    except ConfigurationError as error:
+        _give_up(str(error), EX_CONFIG)
+    except UsageError as error:
+        _give_up(str(error), EX_USAGE)
+    except FaceError as error:
+        _give_up(error.detail, EX_USAGE)
+
+
+def _give_up(line: str, code: int) -> None:
+    sys.stderr.write(f"facereco: {line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

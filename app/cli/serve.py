@@ -1,0 +1,114 @@
+"""`facereco serve`: open the house, say how to reach it, answer until told to stop."""
+
+import shlex
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.options import Data, UsageError
+from app.domain.values import IssuedKey
+from app.settings import Settings
+from app.telemetry import logs
+
+SAMPLE = Path(__file__).parents[2] / "tests" / "pictures" / "astronaut.jpg"
+GRACE = 20  # seconds that running requests get to finish
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    data: Data = None,
+) -> None:
+    """Start the server. On an empty data folder it makes a keyset and a first key."""
+    settings = Settings.read(host=host, port=port, data=data)
+    logs.configure(settings.log_level)
+    listener = _listen(settings.host, settings.port)
+    # uvicorn raises the signal again when it has stopped; by then the house still has to close.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    import uvloop
+
+    uvloop.run(_run(settings, listener))
+
+
+async def _run(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+
+    from app.api.application import create_app
+    from app.api.services import Services
+    from app.main import open_house
+
+    async with open_house(settings) as house:
+
+        @asynccontextmanager
+        async def services() -> AsyncIterator[Services]:
+            yield house.services
+
+        config = uvicorn.Config(
+            create_app(services),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+        base = _address(listener)
+        if house.first_key is not None:
+            _introduce(house.first_key, settings, base)
+        typer.echo(f"facereco is ready on {base} (model {house.model})")
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared only
+    return f"http://{f'[{shown}]' if ':' in shown and shown[0] != '[' else shown}:{port}"
+
+
+def _introduce(key: IssuedKey, settings: Settings, base: str) -> None:
+    typer.echo(
+        f"""
+A keyset and a first key were made. The key is shown this once.
+
+  appKey     {key.app_key}
+  secretKey  {key.secret_key}
+
+Find a face:
+
+  {_curl(key, base)}
+
+Back up {settings.keyset} now, apart from the database: without it no face can ever be read again.
+Back up the database ({_where(settings)}) as well, and give neither away.
+"""
+    )
+
+
+def _where(settings: Settings) -> str:
+    if settings.database_url is not None:
+        return "PostgreSQL"
+    return str(settings.data / "database")
+
+
+def _curl(key: IssuedKey, base: str) -> str:
+    url = f"{base}/nhn-face-reco/v1.0/appkeys/{key.app_key}/detect"
+    picture = shlex.quote(str(SAMPLE))
+    body = f"""printf '{{"image":{{"bytes":"%s"}}}}' "$(base64 < {picture} | tr -d '\\n')\""""
+    return f"{body} | curl -s -H 'Content-Type: application/json' --data-binary @- {url}"
