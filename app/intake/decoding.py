@@ -66,10 +66,10 @@ def _target(size: tuple[int, int], shrink_to: int | None) -> tuple[int, int]:
 
 
 def _as_rgb(picture: Pillow.Image) -> Pillow.Image:
-    if picture.has_transparency_data:
-        return _on_white(picture.convert("RGBA"))
     if picture.mode.startswith("I"):
         return _from_16_bit(picture)
+    if picture.has_transparency_data:
+        return _on_white(picture.convert("RGBA"))
     picture.load()
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
