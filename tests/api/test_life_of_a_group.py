@@ -92,6 +92,14 @@ def test_faces_of_one_picture_share_an_image_id_and_have_ids_of_their_own(scene)
     assert [f["bbox"] for f in data["addedFaces"]] == [f["bbox"] for f in data["addedFaceDetails"]]
 
 
+def test_an_external_image_id_that_was_not_given_is_left_out(scene):
+    scene.register(SOLO)
+
+    faces = scene.data("GET", f"/groups/{GROUP}/faces?limit=1")["faces"]
+
+    assert set(faces[0]) == {"bbox", "confidence", "faceId", "imageId"}
+
+
 def test_compare_parts_the_faces_of_the_target(scene):
     body = {"sourceImage": {"bytes": SOLO}, "targetImage": {"bytes": CROWD}}
 
