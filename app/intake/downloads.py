@@ -1,19 +1,20 @@
 """Fetch a picture from an address a stranger chose, connecting only where that is allowed.
 
 Each name is resolved once, every answer is checked, and the connection goes to a checked answer:
-a name that changes its mind in between gains nothing. httpx's transport is used without its
-client, which would follow redirects, keep cookies and read proxies from the environment.
+a name that changes its mind in between gains nothing. This stands on httpcore, the engine of
+httpx, because httpx's client would keep cookies, read proxies and passwords from the environment
+and leave no place to check an address between resolving and connecting.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import httpx
+import httpcore
 
 from app.domain.errors import ImageTimeout, ImageTooLarge, InvalidImageUrl
 from app.intake.addresses import Address, AddressRules, Destination, checked
@@ -21,22 +22,24 @@ from app.intake.addresses import Address, AddressRules, Destination, checked
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host for a port, as text. Raises OSError when there are none."""
 
+_OK = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RESOLVING_THREADS = 16
+_MAX_ADDRESSES = 3  # how many of a name's addresses are tried
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
     """How long a download may take (seconds), how far it may lead, how many run at once.
 
-    `connect` is for one host, TLS included; `total` is for everything, waiting for a turn too.
+    `connect` is for one host, and again for its TLS handshake; `total` is for everything,
+    waiting for a turn too.
     """
 
     connect: float = 2.0
     total: float = 5.0
     redirects: int = 3
     concurrent: int = 64
-    addresses: int = 3
 
 
 class Downloader:
@@ -57,15 +60,9 @@ class Downloader:
         self._limits = limits or DownloadLimits()
         # Threads of its own: names that never resolve must not block the loop's default pool.
         self._threads = ThreadPoolExecutor(_RESOLVING_THREADS, thread_name_prefix="resolve")
-        self._resolve = resolve or self._ask_system
         self._slots = asyncio.Semaphore(self._limits.concurrent)
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=tls or httpx.create_ssl_context(trust_env=False),
-            trust_env=False,
-            # No connection is ever used twice: one address serves many names, and each name's
-            # certificate must be checked.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        )
+        self._tls = tls or httpcore.default_ssl_context()
+        self._resolve = resolve or self._ask_system
 
     async def fetch(self, url: str, *, max_bytes: int) -> bytes:
         """What lies at `url`.
@@ -79,102 +76,124 @@ class Downloader:
         try:
             async with asyncio.timeout(self._limits.total), self._slots:
                 return await self._follow(destination, max_bytes)
-        except (TimeoutError, httpx.TimeoutException):
+        except (TimeoutError, httpcore.TimeoutException):
             raise ImageTimeout from None
-        except (OSError, httpx.TransportError, httpx.InvalidURL):
+        except (OSError, httpcore.NetworkError, httpcore.ProtocolError):
             raise InvalidImageUrl from None
 
     async def aclose(self) -> None:
-        """Drop what is under way and free sockets and threads."""
-        await self._transport.aclose()
+        """Free the threads; a name still being looked up is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _follow(self, destination: Destination, max_bytes: int) -> bytes:
         for _ in range(self._limits.redirects + 1):
-            async with self._response(destination) as response:
-                if response.status_code not in _REDIRECTS:
+            async with self._answer(destination) as response:
+                if response.status not in _REDIRECTS:
                     return await _read(response, max_bytes)
-                location = response.headers.get("Location", "")
+                location = _header(response, b"location")
             destination = self._rules.follow(destination, location)
         raise InvalidImageUrl("the image URL redirects too often")
 
     @asynccontextmanager
-    async def _response(self, destination: Destination) -> AsyncIterator[httpx.Response]:
+    async def _answer(self, destination: Destination) -> AsyncIterator[httpcore.Response]:
         found = await self._resolve(destination.host, destination.port)
-        addresses = checked(found, self._rules)[: self._limits.addresses]
-        response = await self._ask_any(destination, addresses)
+        network = _Network(checked(found, self._rules))
+        request = self._request(destination)
+        # One connection for one request: no answer outlives the check of its address.
+        connection = httpcore.AsyncHTTPConnection(
+            request.url.origin, self._tls, network_backend=network
+        )
         try:
-            yield response
+            yield await connection.handle_async_request(request)
         finally:
-            await response.aclose()
+            await network.aclose()
 
-    async def _ask_any(
-        self, destination: Destination, addresses: Sequence[Address]
-    ) -> httpx.Response:
-        """The answer of the first of `addresses` that takes a connection."""
-        patience = self._limits.connect / len(addresses)
-        *others, last = (self._request(destination, address, patience) for address in addresses)
-        for request in others:
-            try:
-                return await self._transport.handle_async_request(request)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                continue
-        return await self._transport.handle_async_request(last)
-
-    def _request(
-        self, destination: Destination, address: Address, patience: float
-    ) -> httpx.Request:
-        # The address in the URL is what the transport connects to; the name lives on in the Host
-        # header and, for the certificate, in SNI.
-        url = httpx.URL(
-            scheme=destination.scheme,
-            host=str(address),
+    def _request(self, destination: Destination) -> httpcore.Request:
+        url = httpcore.URL(
+            scheme=destination.scheme.encode(),
+            host=destination.host.encode(),
             port=destination.port,
-            raw_path=destination.target.encode(),
+            target=destination.target.encode(),
         )
-        headers = {
-            "Host": destination.authority,
-            "User-Agent": "facereco",
-            "Accept": "image/png, image/jpeg, */*;q=0.1",
-            "Accept-Encoding": "identity",
-        }
-        return httpx.Request(
-            "GET",
-            url,
-            headers=headers,
-            extensions={
-                "sni_hostname": destination.host,
-                "timeout": {"connect": patience, "read": self._limits.total},
-            },
-        )
+        headers = [
+            (b"Host", destination.authority.encode()),
+            (b"User-Agent", b"facereco"),
+            (b"Accept", b"image/png, image/jpeg, */*;q=0.1"),
+            (b"Accept-Encoding", b"identity"),
+        ]
+        timeouts = {"connect": self._limits.connect}
+        return httpcore.Request("GET", url, headers=headers, extensions={"timeout": timeouts})
 
     async def _ask_system(self, host: str, port: int) -> Sequence[str]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _look_up, host, port)
 
 
+class _Network(httpcore.AsyncNetworkBackend):
+    """Leads to the first of `addresses` that takes a connection, whatever host is asked for.
+
+    It closes what it opened also where httpcore does not: when a request goes away in the middle
+    of a TLS handshake.
+    """
+
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self._addresses = list(map(str, addresses[:_MAX_ADDRESSES]))
+        self._sockets = httpcore.AnyIOBackend()
+        self._opened: httpcore.AsyncNetworkStream | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,  # noqa: ARG002 - resolved and checked already
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore names it so
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        patience = None if timeout is None else timeout / len(self._addresses)
+        options = (port, patience, local_address, socket_options)
+        *others, last = self._addresses
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                self._opened = await self._sockets.connect_tcp(address, *options)
+                return self._opened
+        self._opened = await self._sockets.connect_tcp(last, *options)
+        return self._opened
+
+    async def aclose(self) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+
+
 def _look_up(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+async def _read(response: httpcore.Response, max_bytes: int) -> bytes:
     """The body of a 200, read no further than `max_bytes`."""
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if response.status_code != httpx.codes.OK or encoding != "identity":
+    encoding = _header(response, b"content-encoding").strip().lower()
+    if response.status != _OK or encoding not in {"", "identity"}:
         raise InvalidImageUrl
     if _declares_more(response, max_bytes):
         raise ImageTooLarge
     body = bytearray()
-    async for part in response.aiter_raw():
+    async for part in response.aiter_stream():
         body += part
         if len(body) > max_bytes:
             raise ImageTooLarge
     return bytes(body)
 
 
-def _declares_more(response: httpx.Response, max_bytes: int) -> bool:
+def _header(response: httpcore.Response, name: bytes) -> str:
+    """The values of header `name` as one text; "" where there is none."""
+    values = b", ".join(value for key, value in response.headers if key.lower() == name)
+    try:
+        return values.decode()
+    except UnicodeDecodeError:
+        return values.decode("latin-1")
+
+
+def _declares_more(response: httpcore.Response, max_bytes: int) -> bool:
     """Whether the server says so itself; what it says may be anything, so it is only a hint."""
-    declared = response.headers.get("Content-Length", "")
-    digits = declared.lstrip("0")
+    digits = _header(response, b"content-length").lstrip("0")
     # Compared by length first: Python refuses to read numbers of thousands of digits.
     return digits.isdecimal() and (len(digits) > 18 or int(digits) > max_bytes)

@@ -1,7 +1,7 @@
 """The pictures of requests: base64 or a URL in, upright pixels out, off the event loop."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Protocol
 
 from app.domain.values import Base64Image, Image, ImageLimits, ImageReference, ImageUrl
@@ -18,24 +18,28 @@ class Fetcher(Protocol):
 
 
 class Intake:
-    """Satisfies `ImageSource` with `workers` threads; Pillow releases the interpreter's lock."""
+    """Satisfies `ImageSource`; each picture is one job for `workers`, from base64 to pixels.
 
-    def __init__(self, downloads: Fetcher, *, workers: int) -> None:
+    Threads are enough to use every core: Pillow and the base64 decoder release the interpreter's
+    lock. A job whose request has gone before it began is dropped.
+    """
+
+    def __init__(self, downloads: Fetcher, workers: Executor) -> None:
         self._downloads = downloads
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="intake")
+        self._workers = workers
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         loop = asyncio.get_running_loop()
         match reference:
             case Base64Image(text):
-                return await loop.run_in_executor(self._threads, _open_base64, text, limits)
+                return await loop.run_in_executor(self._workers, _open_base64, text, limits)
             case ImageUrl(url):
                 data = await self._downloads.fetch(url, max_bytes=limits.max_bytes)
-                return await loop.run_in_executor(self._threads, decode, data, limits)
+                return await loop.run_in_executor(self._workers, decode, data, limits)
 
     def close(self) -> None:
         """Drop what waits and let what runs finish; afterwards nothing can be opened."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._workers.shutdown(wait=True, cancel_futures=True)
 
 
 def _open_base64(text: str, limits: ImageLimits) -> Image:

@@ -1,0 +1,144 @@
+"""The way from what a request says to pixels."""
+
+import asyncio
+import base64
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from app.domain.errors import (
+    ImageTimeout,
+    ImageTooLarge,
+    ImageTooSmall,
+    InvalidImageBytes,
+    InvalidImageFile,
+    InvalidImageFormat,
+)
+from app.domain.values import Base64Image, ImageLimits, ImageUrl
+from app.intake.images import Intake
+from tests.unit.intake import bad_images as bad
+
+if TYPE_CHECKING:
+    from app.domain.ports import ImageSource
+
+LIMITS = ImageLimits()
+
+
+class FakeDownloads:
+    """Gives the same answer for every address."""
+
+    def __init__(self):
+        self.answer: bytes | Exception = b""
+        self.asked: list[tuple[str, int]] = []
+
+    async def fetch(self, url: str, *, max_bytes: int) -> bytes:
+        self.asked.append((url, max_bytes))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class HeldExecutor(Executor):
+    """Begins no job before it is told to."""
+
+    def __init__(self):
+        self.jobs: list[tuple[Future[Any], Any, Any]] = []
+
+    def submit(self, job, /, *args, **kwargs):
+        future: Future[Any] = Future()
+        self.jobs.append((future, job, args))
+        return future
+
+    def begin(self):
+        for future, job, args in self.jobs:
+            if future.set_running_or_notify_cancel():
+                future.set_result(job(*args))
+
+
+@pytest.fixture
+def downloads():
+    return FakeDownloads()
+
+
+@pytest.fixture
+def intake(downloads):
+    intake = Intake(downloads, ThreadPoolExecutor(1))
+    yield intake
+    intake.close()
+
+
+def as_text(data: bytes) -> Base64Image:
+    return Base64Image(base64.b64encode(data).decode())
+
+
+async def test_bytes_become_pixels(intake):
+    source: ImageSource = intake
+
+    pixels = await source.open(as_text(bad.png()), LIMITS)
+
+    assert np.array_equal(pixels, bad.scene())
+
+
+async def test_a_url_becomes_pixels(intake, downloads):
+    downloads.answer = bad.png()
+
+    pixels = await intake.open(ImageUrl("http://example.com/a.png"), ImageLimits(max_bytes=77_777))
+
+    assert np.array_equal(pixels, bad.scene())
+    assert downloads.asked == [("http://example.com/a.png", 77_777)]
+
+
+@pytest.mark.parametrize(
+    ("reference", "error"),
+    [
+        (Base64Image(""), InvalidImageBytes),
+        (Base64Image("!!!!"), InvalidImageBytes),
+        (as_text(b"hello"), InvalidImageFormat),
+        (as_text(bad.PNG), InvalidImageFile),
+        (as_text(bad.png(bad.scene(79, 80))), ImageTooSmall),
+        (as_text(bytes(3_000_001)), ImageTooLarge),
+    ],
+)
+async def test_each_way_to_be_wrong_has_its_name(intake, reference, error):
+    with pytest.raises(error):
+        await intake.open(reference, LIMITS)
+
+
+async def test_what_a_download_meets_is_passed_on(intake, downloads):
+    downloads.answer = ImageTimeout()
+
+    with pytest.raises(ImageTimeout):
+        await intake.open(ImageUrl("http://example.com/"), LIMITS)
+
+
+async def test_a_page_instead_of_a_picture_is_no_picture(intake, downloads):
+    downloads.answer = b"<html>sign in first</html>"
+
+    with pytest.raises(InvalidImageFormat):
+        await intake.open(ImageUrl("http://example.com/"), LIMITS)
+
+
+@pytest.mark.parametrize("reference", [as_text(bad.png()), ImageUrl("http://example.com/")])
+async def test_a_picture_is_one_job_off_the_event_loop(downloads, reference):
+    downloads.answer, executor = bad.png(), HeldExecutor()
+    task = asyncio.create_task(Intake(downloads, executor).open(reference, LIMITS))
+    await asyncio.sleep(0.01)
+
+    executor.begin()
+    await task
+
+    assert len(executor.jobs) == 1
+
+
+async def test_a_job_nobody_waits_for_is_never_begun(downloads):
+    executor = HeldExecutor()
+    task = asyncio.create_task(Intake(downloads, executor).open(as_text(bad.png()), LIMITS))
+    await asyncio.sleep(0.01)
+
+    task.cancel()
+    await asyncio.wait([task])
+
+    [(future, _, _)] = executor.jobs
+    assert future.cancelled()
