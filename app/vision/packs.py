@@ -12,6 +12,9 @@ from app.domain.errors import ConfigurationError, ModelUnavailable
 from app.domain.values import ModelVersion
 from app.vision.manifests import MANIFEST, Pack, Weights, load_manifest, one_line
 
+MODELS = Path(__file__).parents[2] / "models"
+"""The packs that come with the clone."""
+
 # Without labelled pairs nobody knows where strangers end: a plain line, which `models show` says.
 UNCALIBRATED = Calibration((-1.0, 1.0), (0.0, 100.0))
 

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.values import Image
-from app.vision.alignment import ARCFACE
 from app.vision.geometry import Floats, blob, box_matrix, warp
 from app.vision.sessions import Session, batched
 
@@ -13,8 +12,13 @@ SIDE = 60
 Angles = NDArray[np.float64]
 
 # How far the tip of the nose stands out from the plane of eyes and mouth corners, in distances
-# between the eyes' centres.
-NOSE_DEPTH = 0.45
+# between the eyes: seen when a head turns aside and when it nods. At rest the nose lies at this
+# share of the way from eyes to mouth, which is this many eye distances. All four fitted on 1,062
+# photographs to Adas0001's answers, with SCRFD's points: on average 4 degrees of yaw apart.
+DEPTH_ASIDE = 0.56
+DEPTH_UPRIGHT = 0.38
+RESTING_NOSE = 0.54
+RESTING_MOUTH = 1.03
 
 
 def rolls(points: Floats) -> Angles:
@@ -25,7 +29,11 @@ def rolls(points: Floats) -> Angles:
 
 
 class Adas0001:
-    """head-pose-estimation-adas-0001: the face box at 60x60, BGR 0..255, eyes made level."""
+    """head-pose-estimation-adas-0001: the face box at 60x60, BGR 0..255, eyes made level.
+
+    Its yaw grows as the nose moves to the right of the picture, and its pitch as the nose moves
+    down, so pitch changes its sign here.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -37,31 +45,26 @@ class Adas0001:
             for box, roll in zip(boxes, rolls(points), strict=True)
         ]
         yaw, pitch = batched(self._session, blob(crops, color="bgr"), ["fc_y", "fc_p"])
-        return np.hstack([yaw, pitch]).astype(np.float64)
+        return np.hstack([yaw, -pitch]).astype(np.float64)
 
 
 def turns_from_points(points: Floats) -> Angles:
     """Yaw and pitch (n, 2) estimated from the five points alone.
 
-    Seen from afar, eyes and mouth corners lie in a plane and the nose stands out from it by
-    `NOSE_DEPTH` eye distances. With the eyes level, turning the head by yaw moves the nose
-    sideways by depth * sin(yaw) while the eyes close up to cos(yaw), and likewise for pitch, so
-    tan(yaw) = sideways / (eyes * depth) and tan(pitch) = rise / (height * depth / resting
-    height). At rest the nose lies as in ArcFace's template.
+    Seen from afar, eyes and mouth corners lie in a plane from which the nose stands out by
+    `depth`. Once the eyes are level, turning by yaw moves the nose sideways by depth * sin(yaw)
+    while the eyes close up to cos(yaw) of their distance, so tan(yaw) = sideways / eyes / depth.
+    Nodding does the same along the line from eyes to mouth, beginning where the nose rests.
     """
     level = _levelled(points)
-    resting = _levelled(ARCFACE.points[None].astype(np.float32))[0]
     eyes = np.maximum(level[:, 1, 0] - level[:, 0, 0], 1e-3)
     mouth = (level[:, 3] + level[:, 4]) / 2.0
-    height = np.maximum(mouth[:, 1], 1e-3)
-    down = level[:, 2, 1] / height
+    down = level[:, 2, 1] / np.maximum(mouth[:, 1], 1e-3)
     aside = level[:, 2, 0] - mouth[:, 0] * down
-    resting_height = (resting[3, 1] + resting[4, 1]) / 2.0
-    resting_eyes = resting[1, 0] - resting[0, 0]
-    rise = (resting[2, 1] / resting_height - down) * resting_height / resting_eyes
-    yaw, pitch = np.arctan(aside / eyes / NOSE_DEPTH), np.arctan(rise / NOSE_DEPTH)
-    turns: Angles = np.rad2deg(np.column_stack([yaw, pitch]), dtype=np.float64)
-    return turns
+    rise = (RESTING_NOSE - down) * RESTING_MOUTH
+    turns = np.arctan(np.column_stack([aside / eyes / DEPTH_ASIDE, rise / DEPTH_UPRIGHT]))
+    degrees: Angles = np.rad2deg(turns, dtype=np.float64)
+    return degrees
 
 
 def _levelled(points: Floats) -> Angles:
