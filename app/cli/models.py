@@ -7,10 +7,9 @@ import typer
 
 from app.cli.options import AsJson
 from app.domain.errors import ConfigurationError
-from app.main import open_catalog
 from app.settings import Settings
 from app.vision.manifests import Pack
-from app.vision.packs import FileState, FileStatus, PackCatalog
+from app.vision.packs import MODELS, FileState, FileStatus, PackCatalog
 
 app = typer.Typer(help="List, show and verify model packs.", no_args_is_help=True)
 
@@ -60,7 +59,7 @@ def verify(name: Name = None) -> None:
 
 
 def _catalog() -> PackCatalog:
-    return open_catalog(Settings.read())
+    return PackCatalog(MODELS, Settings.read().model_path)
 
 
 def _row(catalog: PackCatalog, pack: Pack) -> dict[str, object]:

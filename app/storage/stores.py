@@ -1,0 +1,72 @@
+"""Opens a database with its keyset, or makes both where there is neither."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.domain.errors import ConfigurationError
+from app.storage.database import Database
+from app.storage.keys import SqlKeyRegistry
+from app.storage.keysets import Keyset
+from app.storage.migrate import migrate
+from app.storage.opening import is_new, open_vault
+from app.storage.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """An open database with its vault."""
+
+    database: Database
+    vault: Vault
+    keys: SqlKeyRegistry
+
+
+@contextmanager
+def open_storage(url: str, keyset_file: Path) -> Iterator[Storage]:
+    """The database at `url`, at its newest schema, with the keyset it was written with.
+
+    An empty database without a keyset gets one.
+
+    Raises:
+        ConfigurationError: the database or the keyset cannot be used, or they do not belong
+            together; one line for the operator.
+    """
+    keyset = _known_keyset(keyset_file)
+    database = Database(url)
+    try:
+        migrate(database)
+        vault = open_vault(database, keyset or _new_keyset(keyset_file, database))
+        yield Storage(database, vault, SqlKeyRegistry(database, vault))
+    finally:
+        database.close()
+
+
+def make_folders(data: Path) -> None:
+    """The data folder and its rooms, for the owner alone; its parent must exist.
+
+    A mistyped path or a disk that is not mounted must not become a new, empty database.
+    Raises `ConfigurationError`.
+    """
+    try:
+        for folder in (data, data / "database", data / "keys"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"data folder {data}: {error.strerror}") from None
+
+
+def _known_keyset(file: Path) -> Keyset | None:
+    # A link that leads nowhere is refused by `load`, not taken for a missing file.
+    return Keyset.load(file) if os.path.lexists(file) else None
+
+
+def _new_keyset(file: Path, database: Database) -> Keyset:
+    if not is_new(database):
+        raise ConfigurationError(
+            f"keyset {file}: there is no such file, and the database was written with one"
+        )
+    keyset = Keyset.generate()
+    keyset.write(file)
+    return keyset

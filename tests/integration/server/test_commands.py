@@ -1,0 +1,241 @@
+"""Starting and stopping, keys and refusals, as an operator sees them."""
+
+import json
+import re
+import socket
+import stat
+import subprocess
+
+import pytest
+
+from tests.integration.server.processes import (
+    ROOT,
+    Client,
+    ServerProcess,
+    command,
+    environment,
+    running,
+)
+
+
+def one_line(text: str) -> bool:
+    return text.startswith("facereco: ") and text.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def first_start(tmp_path_factory):
+    data = tmp_path_factory.mktemp("first") / "data"
+    with running(data) as server:
+        yield server
+
+
+def test_the_first_start_prints_a_key_once_and_a_line_that_finds_a_face(first_start):
+    line = next(line for line in first_start.output.splitlines() if "curl" in line)
+
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment(), capture_output=True, text=True, check=True
+    )
+
+    assert json.loads(done.stdout)["data"]["faceDetailCount"] == 1
+    assert "keyset.json" in first_start.output
+
+
+def test_the_keyset_and_the_data_folder_are_for_their_owner_alone(first_start):
+    keyset = first_start.data / "keys" / "keyset.json"
+
+    assert stat.S_IMODE(keyset.stat().st_mode) == 0o400
+    assert stat.S_IMODE(first_start.data.stat().st_mode) == 0o700
+    assert stat.S_IMODE((first_start.data / "database" / "facereco.db").stat().st_mode) == 0o600
+
+
+def test_a_key_made_beside_a_running_server_works_at_once_and_is_refused_once_revoked(
+    first_start, request
+):
+    data = ("--data", str(first_start.data))
+    made = command("keys", "create", *data, "--name", "gate", "--json")
+    client = Client(first_start.base, json.loads(made.stdout)["appKey"])
+    request.addfinalizer(client.close)
+    assert client.code("GET", "/groups", limit=1) == 0
+
+    revoked = command("keys", "revoke", *data, "--name", "gate")
+
+    assert revoked.returncode == 0
+    assert client.code("GET", "/groups", limit=1) == -41000
+    listed = json.loads(command("keys", "list", *data, "--json").stdout)
+    assert [(key["name"], bool(key["revoked"])) for key in listed] == [
+        ("default", False),
+        ("gate", True),
+    ]
+
+
+def test_a_second_start_shows_no_key_and_sigterm_ends_it_cleanly(tmp_path):
+    server = ServerProcess(tmp_path / "data").start()
+    key = server.app_key
+    assert server.stop() == 0
+
+    server.start()
+
+    assert "appKey" not in server.output
+    client = Client(server.base, key)
+    assert client.code("GET", "/groups", limit=1) == 0
+    client.close()
+    assert server.stop() == 0
+
+
+def test_a_port_in_use_is_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = command("serve", "--port", port, "--data", str(tmp_path / "data"))
+
+    assert done.returncode == 2
+    assert one_line(done.stderr), done.stderr
+    assert port in done.stderr
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "eighty"])
+def test_a_port_that_cannot_be_is_refused(tmp_path, port):
+    done = command("serve", f"--port={port}", "--data", str(tmp_path / "data"))
+
+    assert done.returncode in {2, 78}
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_whose_parent_is_missing_is_one_line(tmp_path):
+    done = command("serve", "--port", "0", "--data", str(tmp_path / "not" / "mounted"))
+
+    assert done.returncode == 78
+    assert one_line(done.stderr), done.stderr
+
+
+def test_an_unknown_pack_is_one_line_that_names_those_there_are(tmp_path):
+    done = command("serve", "--port", "0", "--data", str(tmp_path / "data"), model="nobody")
+
+    assert done.returncode == 78
+    assert one_line(done.stderr), done.stderr
+    assert "starter" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("time_zone", "Mars/Olympus"),
+        ("workers", "many"),
+        ("url_allow", "10.0.0.1/8"),
+        ("url_ports", "http"),
+        ("confidence_scale", "10"),
+        ("database_url", "mysql://root:secret-word@localhost/x"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_without_its_value(tmp_path, name, value):
+    done = command("serve", "--port", "0", "--data", str(tmp_path / "data"), **{name: value})
+
+    assert done.returncode == 78
+    assert one_line(done.stderr), done.stderr
+    assert "secret-word" not in done.stderr
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A data folder with a key in its database."""
+    command("keys", "create", "--data", str(tmp_path), "--name", "x", "--json")
+    return tmp_path
+
+
+def refused(data) -> str:
+    before = (data / "database" / "facereco.db").read_bytes()
+    done = command("keys", "list", "--data", str(data))
+    assert done.returncode == 78, done.stderr
+    assert one_line(done.stderr), done.stderr
+    assert (data / "database" / "facereco.db").read_bytes() == before
+    return done.stderr
+
+
+def test_a_database_without_its_keyset_is_refused_and_gets_no_new_one(written):
+    (written / "keys" / "keyset.json").unlink()
+
+    assert "keyset" in refused(written)
+    assert not (written / "keys" / "keyset.json").exists()
+
+
+def test_a_foreign_keyset_is_refused(written, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    command("keys", "create", "--data", str(other), "--name", "x")
+    keyset = written / "keys" / "keyset.json"
+    keyset.unlink()
+    (other / "keys" / "keyset.json").rename(keyset)
+
+    assert "key" in refused(written)
+
+
+def test_a_keyset_others_may_read_is_refused(written):
+    (written / "keys" / "keyset.json").chmod(0o644)
+
+    assert "0644" in refused(written)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "not json", '{"primary": "a", "keys": []}'])
+def test_a_malformed_keyset_is_refused(written, content):
+    keyset = written / "keys" / "keyset.json"
+    keyset.unlink()
+    keyset.write_text(content)
+    keyset.chmod(0o400)
+
+    refused(written)
+
+
+def test_a_name_that_is_taken_and_a_revision_nobody_serves_are_one_line(written):
+    for arguments in (["--name", "x"], ["--name", "y", "--revision", "1999"]):
+        done = command("keys", "create", "--data", str(written), *arguments)
+        assert done.returncode == 2
+        assert one_line(done.stderr), done.stderr
+
+
+def test_models_list_show_and_verify_tell_licence_version_and_files():
+    names = {row["name"] for row in json.loads(command("models", "list", "--json").stdout)}
+    shown = command("models", "show", "starter")
+    verified = command("models", "verify", "starter")
+
+    assert {"starter", "open", "buffalo_l"} <= names
+    assert re.search(r"^licence +\S", shown.stdout, re.MULTILINE)
+    assert re.search(r"^model version +starter-[0-9a-f]{8}$", shown.stdout, re.MULTILINE)
+    assert verified.returncode == 0
+
+
+def test_a_pack_whose_weights_are_missing_or_changed_is_refused_by_name(tmp_path):
+    pack = tmp_path / "models" / "mine"
+    pack.mkdir(parents=True)
+    starter = json.loads(command("models", "show", "starter", "--json").stdout)
+    manifest = (ROOT / "models" / "starter" / "pack.toml").read_text(encoding="utf-8")
+    text = manifest.replace('name = "starter"', 'name = "mine"')
+    (pack / "pack.toml").write_text(re.sub(r'sha256 = "[0-9a-f]{4}', 'sha256 = "0000', text))
+    (pack / "calibration.json").write_text('{"cosine": [-1, 1], "similarity": [0, 100]}')
+
+    done = command("models", "verify", "mine", model_path=str(tmp_path / "models"))
+
+    assert starter["ready"]
+    assert done.returncode == 78
+    assert "wrong hash" in done.stdout
+    assert one_line(done.stderr)
+
+
+def test_nothing_is_printed_about_a_broken_pipe_or_a_missing_command():
+    done = command("no-such-command")
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_the_launcher_adds_no_environment_of_its_own(tmp_path):
+    done = subprocess.run(
+        [ROOT / "facereco", "--help"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "serve" in done.stdout
