@@ -32,6 +32,6 @@ def create_app(open_services: OpenServices) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(Observe)
-    app.include_router(health.router)
-    app.include_router(v1.router())
+    health.install(app)
+    v1.install(app)
     return app

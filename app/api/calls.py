@@ -17,6 +17,7 @@ from app.domain.values import Tenant
 PICTURE_BODY = 4_300_000
 SMALL_BODY = 65_536
 MAX_DIGITS = 10
+MAX_QUERY_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,12 @@ class Call:
         return parse(bytes(raw), schema)
 
     def _query(self, name: str) -> str | None:
-        pairs = parse_qsl(self.request.url.query, keep_blank_values=True, max_num_fields=100)
+        # Raw, because Request.url puts the Host header and the query together to cut them again.
+        query = self.request.scope["query_string"].decode("latin-1")
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+        except ValueError:
+            raise InvalidParameter("the query has too many fields") from None
         values = [value for key, value in pairs if key == name]
         if len(values) > 1:
             raise InvalidParameter(f"{name} is given more than once")

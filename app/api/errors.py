@@ -8,6 +8,7 @@ from types import MappingProxyType
 import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from app.api.answers import Answer, answer
 from app.domain import errors
@@ -78,7 +79,19 @@ async def _no_route(request: Request, error: Exception) -> Response:
     invalid = CODES[errors.InvalidParameter]
     response = _failure(request, invalid, HTTPStatus(status).phrase)
     response.status_code = status
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(sorted(_allowed(request)))
     return response
+
+
+def _allowed(request: Request) -> set[str]:
+    """Every method of the path; the framework itself tells those of the first route alone."""
+    here = (
+        route.methods or set()
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return set().union(*here)
 
 
 def _failure(

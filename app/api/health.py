@@ -3,22 +3,18 @@
 import asyncio
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import FastAPI, Request, Response
 
 from app.api.services import Services
 from app.domain.errors import InternalError
 from app.domain.ports import HealthProbe
 
-router = APIRouter()
 
-
-@router.get("/healthz")
 async def healthz() -> Response:
     """200 as long as the process answers."""
     return _report(200, {"status": "ok"})
 
 
-@router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """200 when every probe passes, else 503 with the reasons."""
     services: Services = request.app.state.services
@@ -27,6 +23,12 @@ async def readyz(request: Request) -> Response:
     ready = all(why == "ok" for why in results)
     status = "ready" if ready else "unavailable"
     return _report(200 if ready else 503, {"status": status, "checks": checks})
+
+
+def install(app: FastAPI) -> None:
+    """Serve both."""
+    app.add_api_route("/healthz", healthz, methods=["GET"])
+    app.add_api_route("/readyz", readyz, methods=["GET"])
 
 
 async def _outcome(probe: HealthProbe) -> str:

@@ -70,7 +70,7 @@ class _Exchange:
         log.info(
             "request",
             method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            route=getattr(scope.get("route"), "path_format", None),
             status=self.status,
             code=scope.get("facereco.code", 0),
             tenant=scope.get("facereco.tenant"),

@@ -6,11 +6,12 @@ Each checks in the contract's order: key, parameters and body, group, face, imag
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import FastAPI, Response
 
 from app.api.answers import Answer, answer
 from app.api.calls import Call, CallDep
 from app.api.errors import PARTIAL_QUOTA
+from app.api.paths import APP_KEY
 from app.api.rendering import Renderer
 from app.api.schemas import (
     Compare,
@@ -27,7 +28,7 @@ from app.domain.values import Wanted
 from app.services.register import RegisterRequest, Registration
 from app.services.search import Criteria
 
-PREFIX = "/nhn-face-reco/v1.0/appkeys/{appKey}"
+PREFIX = f"/nhn-face-reco/v1.0/appkeys/{APP_KEY}"
 
 FULL_THRESHOLD = 100
 
@@ -205,12 +206,10 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
-def router() -> APIRouter:
-    """The routes above under their prefix."""
-    routes = APIRouter(prefix=PREFIX)
+def install(app: FastAPI) -> None:
+    """Serve the routes above under their prefix."""
     for method, path, handler in ROUTES:
-        routes.add_api_route(path, handler, methods=[method])
-    return routes
+        app.add_api_route(PREFIX + path, handler, methods=[method])
 
 
 def _registered(call: Call, done: Registration) -> Response:

@@ -1,0 +1,74 @@
+"""Requests that no well-behaved client sends, handed to the application as uvicorn would."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message
+
+Headers = Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class WireAnswer:
+    """What came back. Header names are lower case; one that came twice is joined."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> int:
+        """The result code."""
+        header: dict[str, Any] = json.loads(self.body)["header"]
+        assert header["isSuccessful"] is (header["resultCode"] >= 0)
+        return int(header["resultCode"])
+
+
+async def send(
+    app: ASGIApp,
+    method: str,
+    target: str,
+    *,
+    headers: Headers = (),
+    chunks: Iterable[bytes] = (b"",),
+    query: bytes | None = None,
+) -> WireAnswer:
+    """Send `target` untouched; `query`, when given, is the raw bytes behind the question mark."""
+    path, _, asked = target.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": asked.encode() if query is None else query,
+        "root_path": "",
+        "headers": [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers],
+        "client": ("192.0.2.1", 50000),
+        "server": ("192.0.2.2", 8000),
+        "state": {},
+    }
+    return await _exchange(app, scope, list(chunks))
+
+
+async def _exchange(app: ASGIApp, scope: dict[str, Any], chunks: list[bytes]) -> WireAnswer:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not chunks:
+            return {"type": "http.disconnect"}
+        body = chunks.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(chunks)}
+
+    async def answer(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, answer)
+    start, *rest = sent
+    headers = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
+    return WireAnswer(start["status"], headers, b"".join(part["body"] for part in rest))
