@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 from app.domain.errors import GroupNotFound, RecordCorrupt
 from app.domain.values import Group, GroupChanges
 from app.storage.corruption import Corruption
-from app.storage.database import AnyRow, Database
+from app.storage.database import BINARY, AnyRow, Database
 from app.storage.tables import deletions, faces, groups
 from app.storage.vault import GroupCipher, Place, Sealed, Vault
 
@@ -123,4 +123,5 @@ class _Loading:
 def _streamed(
     connection: Connection, statement: "Select[*tuple[Any, ...]]", bounds: dict[str, int]
 ) -> Iterator[AnyRow]:
-    return iter(connection.execution_options(yield_per=_BATCH).execute(statement, bounds))
+    options = {"yield_per": _BATCH, BINARY: True}
+    return iter(connection.execute(statement, bounds, execution_options=options))

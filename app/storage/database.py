@@ -8,9 +8,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -41,6 +42,10 @@ _POSTGRES_OPTIONS = (
 )
 
 _BEGIN = "facereco_begin"
+_PSYCOPG_BINARY = 1  # psycopg.pq.Format.BINARY
+
+BINARY = "facereco_binary"
+"""A statement with this execution option gets its bytes from PostgreSQL as they are, not in hex."""
 
 
 def sqlite_url(path: Path) -> URL:
@@ -186,7 +191,7 @@ def _postgres_engine(url: URL, threads: int) -> Engine:
         "application_name": "facereco",
         "options": _POSTGRES_OPTIONS,
     }
-    return create_engine(
+    engine = create_engine(
         url,
         hide_parameters=True,
         pool_size=threads + 2,
@@ -195,6 +200,8 @@ def _postgres_engine(url: URL, threads: int) -> Engine:
         pool_pre_ping=True,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
     )
+    event.listen(engine, "before_cursor_execute", _choose_format)
+    return engine
 
 
 def _make_private(path: Path) -> None:
@@ -210,6 +217,23 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+class _PsycopgCursor(Protocol):
+    format: int
+
+
+def _choose_format(
+    _connection: Connection,
+    cursor: _PsycopgCursor,
+    _statement: str,
+    _parameters: object,
+    context: ExecutionContext | None,
+    _many: object,
+) -> None:
+    """Ask for binary results where a statement wishes it."""
+    if context is not None and context.execution_options.get(BINARY):
+        cursor.format = _PSYCOPG_BINARY
 
 
 def _begin(connection: Connection) -> None:
