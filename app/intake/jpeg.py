@@ -13,16 +13,17 @@ from app.intake.exif import UPRIGHT, orientation_of
 
 START = b"\xff\xd8"
 
-_TEM, _SOI, _EOI, _SOS = 0x01, 0xD8, 0xD9, 0xDA
+_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _APP0, _APP1, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15; not DHT, JPG, DAC
 # Thumbnails, profiles, further pictures and comments never reach the decoder; APP0 (JFIF) and
 # APP14 (Adobe) do, they say how colours are stored.
 _IDLE = frozenset(range(_APP0, _APP15 + 1)) - {_APP0, _APP14} | {_COM}
 _EXIF = b"Exif\0\0"
-# Not the stuffed FF00, not a fill byte, not a restart marker: the next marker that means something,
-# also behind entropy-coded data and behind garbage, which decoders skip as well.
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# The markers that mean something: not stuffed zeros, fill bytes or restart markers. Found behind
+# entropy-coded data and behind garbage too, which decoders skip as well; so is a reserved marker
+# (below C0), whose length counts for nothing: scans could hide behind it.
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 # A photo has about ten segments and some dozens with large profiles; each scan may bring tables.
 _MAX_SEGMENTS = 1_000
 
@@ -67,8 +68,6 @@ def _segments(data: bytes) -> Iterator[_Segment]:
     view, at = memoryview(data), len(START)
     while found := _MARKER.search(data, at):
         start, at, code = found.start(), found.end(), data[found.end() - 1]
-        if code == _TEM:
-            continue
         begin, at = at + 2, at + int.from_bytes(data[at : at + 2])
         if code in {_SOI, _EOI} or not begin <= at <= len(data):
             return

@@ -29,6 +29,7 @@ from tests.integration.intake.picture_server import (
 
 PICTURE = b"not really a picture" * 1000
 LOOPBACK = AddressRules.of(opened=["127.0.0.0/29", "::1/128"])
+NO_AUTHORITY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and is quick to make
 QUICK = DownloadLimits(connect=0.5, total=0.5)
 
 
@@ -68,7 +69,7 @@ def resolver():
 
 @pytest.fixture
 async def downloader(resolver):
-    downloader = Downloader(LOOPBACK, limits=QUICK, resolve=resolver)
+    downloader = Downloader(LOOPBACK, limits=QUICK, tls=NO_AUTHORITY, resolve=resolver)
     yield downloader
     await downloader.aclose()
 
@@ -140,7 +141,7 @@ async def test_what_is_not_allowed_is_never_connected_to(downloader, host):
 
 
 async def test_loopback_is_closed_unless_it_is_opened(server, resolver):
-    downloader = Downloader(AddressRules(), limits=QUICK, resolve=resolver)
+    downloader = Downloader(AddressRules(), limits=QUICK, tls=NO_AUTHORITY, resolve=resolver)
 
     with pytest.raises(InvalidImageUrl):
         await fetching(downloader, server)
@@ -182,7 +183,7 @@ async def test_a_name_nobody_knows_is_no_picture():
     async def unknown(host, port):
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    downloader = Downloader(LOOPBACK, resolve=unknown)
+    downloader = Downloader(LOOPBACK, tls=NO_AUTHORITY, resolve=unknown)
 
     with pytest.raises(InvalidImageUrl):
         await downloader.fetch("http://unknown.test/", max_bytes=10)
@@ -193,7 +194,9 @@ async def test_a_resolver_that_never_answers_is_a_timeout():
     async def stuck(host, port):
         await asyncio.sleep(60)
 
-    downloader = Downloader(LOOPBACK, limits=DownloadLimits(total=0.1), resolve=stuck)
+    downloader = Downloader(
+        LOOPBACK, limits=DownloadLimits(total=0.1), tls=NO_AUTHORITY, resolve=stuck
+    )
 
     with pytest.raises(ImageTimeout):
         await downloader.fetch("http://stuck.test/", max_bytes=10)
@@ -406,7 +409,7 @@ async def test_slow_redirects_share_one_deadline(downloader, server):
 
 async def test_no_more_downloads_run_at_once_than_allowed(server, resolver):
     limits = DownloadLimits(total=0.6, concurrent=3)
-    downloader = Downloader(LOOPBACK, limits=limits, resolve=resolver)
+    downloader = Downloader(LOOPBACK, limits=limits, tls=NO_AUTHORITY, resolve=resolver)
     server.answers["/slow"] = raw(b"", pause=0.4)
     tasks = [asyncio.create_task(fetching(downloader, server, "/slow")) for _ in range(9)]
     await asyncio.sleep(0.2)
@@ -421,7 +424,7 @@ async def test_no_more_downloads_run_at_once_than_allowed(server, resolver):
 
 async def test_a_slot_is_free_again_after_every_end(server, resolver):
     limits = DownloadLimits(total=0.1, concurrent=1)
-    downloader = Downloader(LOOPBACK, limits=limits, resolve=resolver)
+    downloader = Downloader(LOOPBACK, limits=limits, tls=NO_AUTHORITY, resolve=resolver)
     server.answers |= {"/slow": raw(b"", pause=1), "/reset": reset}
     for path in ("/slow", "/reset", "/missing", "/slow"):
         await asyncio.gather(fetching(downloader, server, path), return_exceptions=True)
@@ -546,7 +549,7 @@ async def test_a_stalled_handshake_is_a_timeout_and_leaves_no_connection(resolve
         writer.close()
         left.set()
 
-    downloader = Downloader(LOOPBACK, limits=limits, resolve=resolver)
+    downloader = Downloader(LOOPBACK, limits=limits, tls=NO_AUTHORITY, resolve=resolver)
     async with listening(silent) as port:
         with pytest.raises(ImageTimeout):
             await downloader.fetch(f"https://pictures.test:{port}/", max_bytes=10)

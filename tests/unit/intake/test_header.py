@@ -4,9 +4,10 @@ import re
 import struct
 
 import pytest
+from PIL import Image as Pillow
 
 from app.domain.errors import InvalidImageFile, InvalidImageFormat
-from app.intake.header import inspect
+from app.intake.header import MAX_PIXELS, inspect
 from tests.unit.intake import bad_images as bad
 
 OTHER_FORMATS = {
@@ -185,11 +186,17 @@ def test_scans_behind_garbage_count():
         inspect(file[:-2] + scan * 100 + b"\xff\xd9")
 
 
-def test_a_tem_marker_has_no_length_and_hides_nothing():
-    file = bad.jpeg()
+@pytest.mark.parametrize("code", [0x01, 0x02, 0xBF])
+def test_scans_behind_a_marker_that_is_reserved_count(code):
+    scans = bad.segment(0xDA, bytes(10)) * 100
 
     with pytest.raises(InvalidImageFile):
-        inspect(file[:-2] + (b"\xff\x01" + bad.segment(0xDA, bytes(10))) * 100 + b"\xff\xd9")
+        inspect(bad.jpeg()[:-2] + bad.segment(code, scans) + b"\xff\xd9")
+
+
+def test_the_gate_is_narrower_than_pillows_own():
+    assert Pillow.MAX_IMAGE_PIXELS is not None
+    assert MAX_PIXELS < Pillow.MAX_IMAGE_PIXELS
 
 
 def test_the_decoder_is_shown_no_text_profile_or_later_frame():
