@@ -1,7 +1,7 @@
 """Requests that no well-behaved client sends, handed to the application as uvicorn would."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -37,8 +37,31 @@ async def send(
     query: bytes | None = None,
 ) -> WireAnswer:
     """Send `target` untouched; `query`, when given, is the raw bytes behind the question mark."""
+    scope = _scope(method, target, headers, query)
+    return await _exchange(app, scope, iter(chunks))
+
+
+async def hang_up(app: ASGIApp, method: str, target: str, *, sent: bytes) -> list[Message]:
+    """Send the first bytes of a body and go away; what the application answered to nobody."""
+    answered: list[Message] = []
+    incoming: list[Message] = [
+        {"type": "http.request", "body": sent, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return incoming.pop(0)
+
+    async def answer(message: Message) -> None:
+        answered.append(message)
+
+    await app(_scope(method, target, (), None), receive, answer)
+    return answered
+
+
+def _scope(method: str, target: str, headers: Headers, query: bytes | None) -> dict[str, Any]:
     path, _, asked = target.partition("?")
-    scope = {
+    return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
@@ -53,17 +76,14 @@ async def send(
         "server": ("192.0.2.2", 8000),
         "state": {},
     }
-    return await _exchange(app, scope, list(chunks))
 
 
-async def _exchange(app: ASGIApp, scope: dict[str, Any], chunks: list[bytes]) -> WireAnswer:
+async def _exchange(app: ASGIApp, scope: dict[str, Any], chunks: Iterator[bytes]) -> WireAnswer:
     sent: list[Message] = []
 
     async def receive() -> Message:
-        if not chunks:
-            return {"type": "http.disconnect"}
-        body = chunks.pop(0)
-        return {"type": "http.request", "body": body, "more_body": bool(chunks)}
+        body = next(chunks, None)
+        return {"type": "http.request", "body": body or b"", "more_body": body is not None}
 
     async def answer(message: Message) -> None:
         sent.append(message)
