@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from app.domain.values import Image
-from app.vision.geometry import Detections, Floats, blob
+from app.vision.geometry import Detections, Floats, Scratch, blob
 from app.vision.manifests import DetectorSection
 from app.vision.sessions import Session
 
@@ -96,15 +96,16 @@ def decode_cells(cells: Cells, threshold: float) -> Detections:
     As libfacedetection does: score = sqrt(class * object), a centre lies (cell + delta) strides
     from the corner, sides are exp(delta) strides, and points lie like centres.
     """
-    scores = np.sqrt(np.clip(cells.classes, 0.0, 1.0) * np.clip(cells.objects, 0.0, 1.0))
-    kept = np.flatnonzero(scores >= threshold)
+    products = cells.classes * cells.objects
+    kept = np.flatnonzero(products >= threshold * threshold)
+    scores = np.sqrt(np.minimum(products[kept], 1.0))
     corners = np.column_stack([kept % cells.columns, kept // cells.columns]).astype(np.float32)
     deltas = cells.boxes[kept]
     centres = (corners + deltas[:, :2]) * cells.stride
     # Wider than e^8 strides is no face, and must not overflow.
     halves = np.exp(np.minimum(deltas[:, 2:], 8.0)) * (0.5 * cells.stride)
     points = (corners[:, None, :] + cells.points[kept].reshape(-1, 5, 2)) * cells.stride
-    return Detections(np.hstack([centres - halves, centres + halves]), points, scores[kept])
+    return Detections(np.hstack([centres - halves, centres + halves]), points, scores)
 
 
 def suppress(found: Detections, threshold: float) -> Detections:
@@ -123,6 +124,7 @@ class YuNet:
     def __init__(self, session: Session, section: DetectorSection) -> None:
         self._session = session
         self._section = section
+        self._scratch = Scratch()
         entry = session.get_inputs()[0]
         self._input = entry.name
         self._outputs = [f"{head}_{s}" for s in STRIDES for head in ("cls", "obj", "bbox", "kps")]
@@ -131,7 +133,13 @@ class YuNet:
 
     def find(self, canvas: Image) -> Detections:
         section = self._section
-        tensor = blob([canvas], color=section.color, mean=section.mean, scale=section.scale)
+        tensor = blob(
+            [canvas],
+            color=section.color,
+            mean=section.mean,
+            scale=section.scale,
+            scratch=self._scratch,
+        )
         heads = self._session.run(self._outputs, {self._input: tensor})
         found = [
             decode_cells(_cells(stride, canvas.shape[1], heads[4 * i :]), section.score_threshold)

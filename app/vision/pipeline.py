@@ -127,20 +127,18 @@ def largest(found: Detections, width: int, height: int, limit: int) -> Detection
 
 def whole_pixels(places: Floats, width: int, height: int) -> Pixels:
     """Places (n, even), x and y by turns, as whole pixels inside the picture."""
-    limits = np.tile([width, height], places.shape[1] // 2)
-    return np.clip(np.rint(places), 0, limits).astype(np.int64)
+    limits = [width, height] * (places.shape[1] // 2)
+    return np.minimum(np.maximum(np.rint(places), 0), limits).astype(np.int64)
 
 
 def in_picture_order(points: Floats) -> Floats:
     """Points (n, 5, 2) with the eye, and mouth corner, at the left of the picture first."""
-    ordered = points.copy()
-    for left, right in ((0, 1), (3, 4)):
-        swapped = points[:, left, 0] > points[:, right, 0]
-        ordered[swapped, left], ordered[swapped, right] = (
-            points[swapped, right],
-            points[swapped, left],
-        )
-    return ordered
+    swapped = points[:, (0, 3), 0] > points[:, (1, 4), 0]
+    if not swapped.any():
+        return points
+    eyes = np.where(swapped[:, :1, None], points[:, 1::-1], points[:, :2])
+    mouth = np.where(swapped[:, 1:, None], points[:, :2:-1], points[:, 3:])
+    return np.concatenate([eyes, points[:, 2:3], mouth], axis=1)
 
 
 def _faces(image: Image, found: Detections) -> list[Face]:
