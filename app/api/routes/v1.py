@@ -223,6 +223,7 @@ def _registered(call: Call, done: Registration) -> Response:
         "notAddedFaces": [renderer.detail(face) for face in done.not_added],
     }
     if done.partial:
+        call.request.scope["facereco.code"] = PARTIAL_QUOTA.code
         return answer(Answer(PARTIAL_QUOTA.code, PARTIAL_QUOTA.message, data))
     return _success(call, data)
 
