@@ -1,34 +1,39 @@
 """The request bodies of v1.0, strict to the type: no "5" for 5, no 1 for true."""
 
 import re
+from types import MappingProxyType
 from typing import Annotated, Any, Self, TypeVar
 
 import jiter
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    Field,
     StringConstraints,
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.domain.errors import InvalidGroupId, InvalidParameter
 from app.domain.values import Base64Image, ImageReference, ImageUrl
 
 GROUP_ID = re.compile(r"[a-z0-9-]{1,255}")
-EXTERNAL_IMAGE_ID = r"^[a-zA-Z0-9_.:-]{1,255}$"
+EXTERNAL_IMAGE_ID = "[a-zA-Z0-9_.:-]{1,255}"
 
+# Ours word for word, since Pydantic's own texts may quote what was sent.
+_REASONS = MappingProxyType(
+    {
+        "missing": "is missing",
+        "model_type": "must be an object",
+        "string_type": "must be a string",
+        "bool_type": "must be true or false",
+        "int_type": "must be a whole number",
+        "string_pattern_mismatch": f"must match {EXTERNAL_IMAGE_ID}",
+        "one_of_both": "needs exactly one of url and bytes",
+    }
+)
 
-def _given(value: object) -> object:
-    if value is None:
-        raise ValueError("null is not a value")
-    return value
-
-
-Flag = Annotated[bool, BeforeValidator(_given)]
-ExternalImageId = Annotated[str, StringConstraints(pattern=EXTERNAL_IMAGE_ID)]
+ExternalImageId = Annotated[str, StringConstraints(pattern=f"^{EXTERNAL_IMAGE_ID}$")]
 
 
 class Body(BaseModel):
@@ -46,7 +51,7 @@ class ImageField(Body):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.url is None) == (self.bytes is None):
-            raise ValueError("exactly one of url and bytes is needed")
+            raise PydanticCustomError("one_of_both", "exactly one of url and bytes")
         return self
 
     def reference(self) -> ImageReference:
@@ -65,8 +70,8 @@ class CreateGroup(Body):
 class Flags(Body):
     """What the caller wants to see of a face."""
 
-    orientation: Flag = True
-    mask: Flag = True
+    orientation: bool = True
+    mask: bool = True
 
 
 class Detect(Flags):
@@ -76,10 +81,10 @@ class Detect(Flags):
 
 
 class Register(Flags):
-    """The body of register; how large `limit` may be is the revision's affair."""
+    """The body of register; the range of `limit` is the revision's affair."""
 
     image: ImageField
-    limit: int = Field(ge=1)
+    limit: int
     externalImageId: ExternalImageId | None = None  # noqa: N815 - the contract's own name
 
 
@@ -111,7 +116,7 @@ def parse(raw: bytes, schema: type[Schema]) -> Schema:
         return schema.model_validate(_json_object(raw))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise InvalidParameter(_complaint(first["loc"], first["type"])) from None
+        raise InvalidParameter(_complaint(first)) from None
 
 
 def new_group_id(body: CreateGroup) -> str:
@@ -133,7 +138,7 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _complaint(place: tuple[int | str, ...], kind: str) -> str:
+def _complaint(error: ErrorDetails) -> str:
     # Only names of fields this module declares: keys a caller made up are not repeated.
-    where = ".".join(str(part) for part in place) or "body"
-    return f"{where}: {kind}"
+    where = ".".join(str(part) for part in error["loc"]) or "body"
+    return f"{where} {_REASONS.get(error['type'], 'is not valid')}"

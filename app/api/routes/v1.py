@@ -76,7 +76,7 @@ async def register(call: CallDep) -> Response:
     """Add the largest faces of a picture to a group."""
     group_id = call.group_id
     body = await call.body(Register, pictures=1)
-    if body.limit > call.revision.max_faces:
+    if not 1 <= body.limit <= call.revision.max_faces:
         raise InvalidParameter(f"limit must be a whole number 1..{call.revision.max_faces}")
     request = RegisterRequest(
         body.image.reference(), body.limit, body.externalImageId, _wanted(call, body)

@@ -91,8 +91,8 @@ async def test_the_error_of_the_source_wins_even_when_it_comes_later():
         await compare(rooms, Base64Image("source"), Base64Image("target"))
 
 
-class EndlessTarget(FakeImages):
-    """Never comes back with the target, and remembers whether it was told to stop."""
+class SlowTarget(FakeImages):
+    """Takes for ever over the target, and remembers whether it was told to stop."""
 
     def __init__(self):
         super().__init__()
@@ -103,13 +103,15 @@ class EndlessTarget(FakeImages):
             await asyncio.sleep(0.001)
             raise InvalidImageBytes
         try:
-            return await asyncio.sleep(3_600)
-        finally:
+            await asyncio.sleep(2)
+        except asyncio.CancelledError:
             self.stopped = True
+            raise
+        raise InvalidImageFormat
 
 
 async def test_work_on_the_target_stops_when_the_source_is_bad():
-    images = EndlessTarget()
+    images = SlowTarget()
     rooms = Rooms(House(images=images))
 
     with pytest.raises(InvalidImageBytes):
