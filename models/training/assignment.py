@@ -49,4 +49,5 @@ def assign(cells: Cells, boxes: Floats, ignored: Floats) -> np.ndarray:
 
 def _inside(corners: Floats, boxes: Floats) -> np.ndarray:
     """Whether each of n corners is inside each of m boxes: (n, m)."""
-    return ((corners[:, None] >= boxes[:, :2]) & (corners[:, None] <= boxes[:, 2:])).all(2)
+    lower, upper = corners[:, None] >= boxes[:, :2], corners[:, None] <= boxes[:, 2:]
+    return np.asarray((lower & upper).all(2))

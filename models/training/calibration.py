@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.vision.geometry import Floats
+Cosines = NDArray[np.floating]
 
 # (similarity, false match rate), the convention of the module's first lines filled in between.
 CONVENTION = (
@@ -63,7 +64,7 @@ class Table:
         }
 
 
-def fit(same: Floats, different: Floats) -> Table:
+def fit(same: Cosines, different: Cosines) -> Table:
     """The table of an embedder from cosines of pairs of one person and of two.
 
     Rates that few pairs reach are read off a normal distribution fitted to the strangers' upper
@@ -92,7 +93,7 @@ class _Tail:
     deviation: float
 
     @classmethod
-    def fitted(cls, strangers: Floats) -> "_Tail":
+    def fitted(cls, strangers: Cosines) -> "_Tail":
         """A straight line through cosine against normal quantile, over the rates counted well."""
         lowest = max(COUNTED_FROM / len(strangers), 1e-6)
         rates = np.geomspace(TAIL_FROM, min(lowest, TAIL_FROM / 2), 30)
@@ -105,7 +106,7 @@ class _Tail:
         return self.mean + self.deviation * NormalDist().inv_cdf(1 - rate)
 
 
-def _cosine_at(rate: float, strangers: Floats, tail: _Tail) -> float:
+def _cosine_at(rate: float, strangers: Cosines, tail: _Tail) -> float:
     if rate * len(strangers) >= COUNTED_FROM:
         return float(np.quantile(strangers, 1 - rate))
     return tail.cosine_at(rate)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from app.vision.geometry import Floats
 from models.training import calibration
@@ -48,8 +48,10 @@ def pair_cosines(
     for pair in read_pairs(data):
         if pair.fold in folds:
             first, second = vector(pair.first), vector(pair.second)
-            missing = first is None or second is None
-            cosines[pair.same].append(-1.0 if missing else float(first @ second))
+            if first is None or second is None:
+                cosines[pair.same].append(-1.0)
+            else:
+                cosines[pair.same].append(float(first @ second))
     return np.array(cosines[True], np.float32), np.array(cosines[False], np.float32)
 
 
@@ -189,7 +191,7 @@ def _points(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str,
         if points is not None and label is not None:
             apart = np.linalg.norm(label[1] - label[0])
             errors.append(np.linalg.norm(points - label, axis=1).mean() / apart)
-    return {"faces": len(errors), "mean_error": float(np.mean(errors or [np.nan]))}
+    return {"faces": len(errors), "mean_error": float(np.mean(errors)) if errors else 1.0}
 
 
 def _masks(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
@@ -228,4 +230,4 @@ def _yaw(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, fl
             nearest = int(np.abs(found.points - label).mean((1, 2)).argmin())
             yaw = pack.yaw(image, found.take(np.array([nearest])))
             right.append(yaw * TURNED_CLASSES[turned] > 0)
-    return {"faces": len(right), "right_sign": float(np.mean(right or [np.nan]))}
+    return {"faces": len(right), "right_sign": float(np.mean(right)) if right else 0.0}

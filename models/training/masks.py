@@ -69,4 +69,4 @@ def _cloth(image: Image, onto: Matrix, random: Rng) -> np.ndarray:
     light = 1 - 0.15 * across[None] ** 2 + random.uniform(-0.15, 0.15) * across[None]
     folds = 1 + random.uniform(0, 0.06) * np.sin(down[:, None] * random.uniform(6, 14))
     brightness = random.uniform(0.55, 1.05)
-    return np.clip(tone * (light * folds)[..., None] * brightness, 0, 255)
+    return np.asarray(np.clip(tone * (light * folds)[..., None] * brightness, 0, 255))
