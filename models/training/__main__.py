@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     calibrating.add_argument("--people", choices=("all", "held-out"), default="held-out")
     evaluating = _step(steps, "evaluate", evaluate, "measure a pack on what was held out")
     evaluating.add_argument("--pack", required=True, help="the pack's name")
+    timing = _step(steps, "time", time_networks, "time a pack's networks on one core")
+    timing.add_argument("--pack", required=True, help="the pack's name")
     return parser
 
 
@@ -140,6 +142,15 @@ def evaluate(asked: argparse.Namespace) -> None:
     from models.training.evaluate import measure
 
     _write_json(asked.out / f"{asked.pack}.json", measure(_pack(asked), asked.data))
+
+
+def time_networks(asked: argparse.Namespace) -> None:
+    """The pack's networks against the embedding teacher, one core, milliseconds an input."""
+    from models.training.speed import milliseconds
+
+    files = sorted((MODELS / asked.pack).glob("*.onnx"))
+    files += sorted(asked.teachers.glob("face-reidentification-*.onnx"))
+    _write_json(asked.out / f"{asked.pack}-speed.json", dict(milliseconds(files)))
 
 
 def _pack(asked: argparse.Namespace) -> "PackUnderTest":
