@@ -9,10 +9,11 @@ from app.domain.values import Box, Embedding, Face, Image, Orientation, Point, W
 from app.vision.alignment import ARCFACE
 from app.vision.attributes import Aligned, Attributes
 from app.vision.detectors import NETWORKS, FaceFinder
-from app.vision.embedders import FaceEmbedder, embedder
+from app.vision.embedders import embedder
 from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
 from app.vision.manifests import Pack, Weights
+from app.vision.parts import Embedder, Finder, Judge, Poser, Reader, Refiner
 from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
 from app.vision.sessions import Session, SessionPool
 from app.vision.spoofing import MiniFasNet
@@ -26,12 +27,12 @@ Pixels = NDArray[np.int64]
 class Pipeline:
     """The networks of a pack. Safe to use from many threads; every call blocks."""
 
-    finder: FaceFinder
-    embedder: FaceEmbedder
-    landmarks: Retail0009 | None = None
-    pose: Adas0001 | None = None
-    attributes: Aligned | None = None
-    spoofing: tuple[MiniFasNet, ...] = ()
+    finder: Finder
+    embedder: Embedder
+    landmarks: Refiner | None = None
+    pose: Poser | None = None
+    attributes: Reader | None = None
+    spoofing: tuple[Judge, ...] = ()
 
     @classmethod
     def open(cls, pack: Pack, sessions: SessionPool) -> "Pipeline":
