@@ -16,8 +16,11 @@ from app.vision.sessions import Session
 STRIDES = (8, 16, 32)
 SIDE_UNIT = 32
 
-# A face that fills the picture has no surroundings, and detectors learn from surroundings. So a
-# picture in which none is found is shown again, smaller and with a border as wide as itself.
+# Networks learn from faces up to some size, and from what lies around them. So a picture in which
+# none is found, or one of this many px, is shown again: smaller, and with a border half as wide as
+# itself. A face that large is still large enough, and whatever was taken for a face inside it is
+# told apart.
+LARGE_FACE = 192
 SECOND_LOOK_SIDE = 160
 SECOND_LOOK_BORDER = 0.5
 
@@ -43,9 +46,14 @@ class FaceFinder:
     def detect(self, image: Image) -> Detections:
         """Faces of an upright RGB picture, in its pixels."""
         found = self._look(image, self._max_side, border=0.0)
-        if len(found):
+        if 0.0 < self._shown_side(image, found) < LARGE_FACE:
             return found
-        return self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER)
+        return united(found, self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER))
+
+    def _shown_side(self, image: Image, found: Detections) -> float:
+        """The longest side of any box as the network saw it, px; 0 without any."""
+        scale: float = min(1.0, self._max_side / max(image.shape[:2]))
+        return scale * float((found.boxes[:, 2:] - found.boxes[:, :2]).max(initial=0.0))
 
     def _look(self, image: Image, side: int, *, border: float) -> Detections:
         shown, scale = _shrunk(image, side)
@@ -116,6 +124,24 @@ def suppress(found: Detections, threshold: float) -> Detections:
     rectangles = np.hstack([corners, found.boxes[:, 2:] - corners]).astype(np.float64)
     kept = cv2.dnn.NMSBoxes(rectangles.tolist(), found.scores.tolist(), 0.0, threshold)
     return found.take(np.asarray(kept, dtype=np.intp).reshape(-1))
+
+
+def united(found: Detections, again: Detections) -> Detections:
+    """Faces of two looks at one picture; of those that lie mostly in a likelier one, none."""
+    both = _joined([found, again])
+    kept: list[int] = []
+    for row in np.argsort(-both.scores, kind="stable").tolist():
+        if not kept or _covered(both.boxes[row], both.boxes[kept]).max() <= 0.5:
+            kept.append(row)
+    return both.take(np.asarray(kept, dtype=np.intp))
+
+
+def _covered(box: Floats, others: Floats) -> Floats:
+    """Which share of `box` each of `others` covers."""
+    corners = np.maximum(box[:2], others[:, :2])
+    sides = np.maximum(np.minimum(box[2:], others[:, 2:]) - corners, 0.0)
+    covered: Floats = sides.prod(axis=1) / np.maximum((box[2:] - box[:2]).prod(), 1e-6)
+    return covered
 
 
 class YuNet:

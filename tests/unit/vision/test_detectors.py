@@ -76,18 +76,19 @@ def test_nothing_found_stays_nothing():
 
 
 class Eye:
-    """A network that reports what it is shown, and one face once it has looked often enough."""
+    """A network that reports what it is shown, and the boxes it was told to see, look by look."""
 
-    def __init__(self, *, misses=0, fixed=None):
+    def __init__(self, *looks, fixed=None):
         self.fixed = fixed
         self.shown = []
-        self.misses = misses
+        self.looks = list(looks)
 
     def find(self, canvas):
         self.shown.append(canvas)
-        if len(self.shown) <= self.misses:
-            return Detections.none()
-        return detections((0, 0, *canvas.shape[1::-1]), scores=[0.9])
+        return self.looks.pop(0) if self.looks else detections((8, 8, 40, 48), scores=[0.9])
+
+
+NOTHING = Detections.none()
 
 
 @pytest.mark.parametrize(
@@ -122,11 +123,11 @@ def test_a_small_picture_keeps_its_pixels():
 def test_what_is_found_in_a_shrunk_picture_lies_in_the_whole_one():
     found = FaceFinder(Eye(), 640).detect(np.ones((3000, 4000, 3), np.uint8))
 
-    assert found.boxes[0] == pytest.approx([0, 0, 4000, 3000])
+    assert found.boxes[0] == pytest.approx([50, 50, 250, 300])
 
 
 def test_a_picture_without_a_face_gets_a_second_look_with_a_border():
-    eye = Eye(misses=1)
+    eye = Eye(NOTHING, detections((96, 80, 120, 112), scores=[0.9]))
     image = np.full((400, 200, 3), 7, np.uint8)
 
     found = FaceFinder(eye, 640).detect(image)
@@ -135,8 +136,7 @@ def test_a_picture_without_a_face_gets_a_second_look_with_a_border():
     assert border.shape == (320, 256, 3)
     assert border[:80].max() == 0
     assert (border[80:240, 80:160] == 7).all()
-    # The whole canvas was reported, whose border lies outside the picture.
-    assert found.boxes[0] == pytest.approx([-200, -200, 440, 600])
+    assert found.boxes[0] == pytest.approx([40, 0, 100, 80])
 
 
 def test_a_picture_with_a_face_is_looked_at_once():
@@ -147,8 +147,35 @@ def test_a_picture_with_a_face_is_looked_at_once():
     assert len(eye.shown) == 1
 
 
+def test_a_large_face_is_looked_at_again_and_clears_what_was_taken_for_faces_inside_it():
+    parts = detections((100, 200, 350, 450), (500, 10, 530, 40), scores=[0.7, 0.8])
+    whole = detections((90, 90, 200, 220), scores=[0.9])
+    eye = Eye(parts, whole)
+
+    found = FaceFinder(eye, 640).detect(np.ones((640, 640, 3), np.uint8))
+
+    assert found.scores == pytest.approx([0.9, 0.8])
+    assert found.boxes[0] == pytest.approx([40, 40, 480, 560])
+
+
+def test_what_two_looks_see_alike_is_one_face():
+    large = detections((100, 100, 400, 400), scores=[0.9])
+    same = detections((105, 105, 180, 180), scores=[0.8])
+    eye = Eye(large, same)
+
+    found = FaceFinder(eye, 640).detect(np.ones((640, 640, 3), np.uint8))
+
+    assert found.boxes.tolist() == [[100, 100, 400, 400]]
+
+
+def test_two_looks_at_nobody_find_nobody():
+    found = FaceFinder(Eye(NOTHING, NOTHING), 640).detect(np.ones((90, 90, 3), np.uint8))
+
+    assert len(found) == 0
+
+
 def test_a_network_of_one_size_gets_that_size():
-    eye = Eye(misses=1, fixed=(320, 320))
+    eye = Eye(NOTHING, fixed=(320, 320))
 
     FaceFinder(eye, 640).detect(np.ones((480, 640, 3), np.uint8))
 
