@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import FaceQuotaExceeded, GroupNotFound, InvalidImageBytes
 from app.domain.values import Base64Image, Wanted
 from app.services.register import RegisterRequest, random_id
-from tests.fakes import ADA, BOB, CLEO, HALF_ADA, Drawn, House
+from tests.fakes import ADA, BOB, CLEO, Drawn, House
 from tests.unit.services.rooms import EVERYTHING, LIMITS, TENANT, Rooms
 
 LARGE, MIDDLE, SMALL = Drawn(ADA, 200), Drawn(BOB, 150, left=200), Drawn(CLEO, 100, left=350)
@@ -130,12 +130,12 @@ async def test_vectors_are_made_with_the_model_of_the_group(rooms):
     rooms.house.open_another_model()
     await rooms.group("newer")
 
-    old = await rooms.register(Drawn(HALF_ADA, 200), group="staff")
-    new = await rooms.register(Drawn(ADA, 200), group="newer")
-    found = await rooms.search(Drawn(ADA, 200), group="newer", threshold=100.0)
+    for group, model in (("staff", "fake-1"), ("newer", "fake-2")):
+        done = await rooms.register(Drawn(ADA, 200), group=group)
+        stored = (await rooms.search(Drawn(ADA, 200), group=group, threshold=100.0)).matches
 
-    assert (old.model, new.model) == ("fake-1", "fake-2")
-    assert [match.face for match in found.matches] == [record for record, _ in new.added]
+        assert done.model == model
+        assert [match.face for match in stored] == [record for record, _ in done.added]
 
 
 def test_ids_are_128_random_bits_in_the_form_of_the_guides():
