@@ -37,7 +37,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over what
 
 @app.callback()
 def _options(
-    version: Annotated[
+    version: Annotated[  # noqa: FBT002 - a flag is a boolean
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
     ] = False,
 ) -> None:
