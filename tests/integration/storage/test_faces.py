@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound
 from app.domain.values import FaceRow
 from app.storage import faces as module
+from app.storage.keysets import Keyset
 from app.storage.tables import faces
 from tests.integration.storage.opened import Storage, in_threads, new_face, new_faces
 
@@ -95,6 +97,21 @@ async def test_the_face_quota_is_exact_under_sixteen_threads(storage: Storage):
     assert storage.count(faces) == 50
     after = await storage.groups.get(tenant, group.id)
     assert (after.face_count, after.version) == (50, 8)
+
+
+async def test_two_servers_share_one_quota(opening: Callable[[Keyset], Storage]):
+    keyset = Keyset.generate()
+    servers = [opening(keyset), opening(keyset)]
+    group = await servers[0].group(await servers[0].tenant())
+
+    results = in_threads(
+        16, lambda n: servers[n % 2].faces.add(group, new_faces(7, seed=100 * n), quota=50)
+    )
+
+    added = [result for result in results if not isinstance(result, Exception)]
+    assert sum(len(result) for result in added) == servers[0].count(faces) == 50
+    assert sum(isinstance(result, FaceQuotaExceeded) for result in results) == 8
+    assert len({record.row for result in added for record in result}) == 50
 
 
 async def test_the_version_only_grows_while_others_add_and_delete(storage: Storage):
