@@ -120,6 +120,21 @@ def test_a_small_picture_keeps_its_pixels():
     assert eye.shown[0][80:].max() == 0
 
 
+@pytest.mark.parametrize("size", [(641, 480), (1999, 1501), (4001, 2999), (9000, 7000)])
+def test_a_shrunk_picture_shows_things_where_they_are(size):
+    eye = Eye()
+    width, height = size
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 4, : width // 2] = 240
+
+    FaceFinder(eye, 640).detect(image)
+
+    scale = 640 / width
+    rows, columns = np.nonzero(eye.shown[0][..., 0] > 120)
+    assert columns.max() + 1 == pytest.approx(width // 2 * scale, abs=1)
+    assert rows.max() + 1 == pytest.approx(height // 4 * scale, abs=1)
+
+
 def test_what_is_found_in_a_shrunk_picture_lies_in_the_whole_one():
     found = FaceFinder(Eye(), 640).detect(np.ones((3000, 4000, 3), np.uint8))
 
