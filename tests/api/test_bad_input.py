@@ -83,6 +83,8 @@ NOT_ONE_OBJECT = {
     "trailing": b"{} {}",
     "single quotes": b"{'a': 1}",
     "comment": b"{} // x",
+    "NaN in a field nobody reads": b'{"x": NaN}',
+    "Infinity in a field nobody reads": b'{"x": [Infinity]}',
     "NaN": b'{"limit": NaN}',
     "Infinity": b'{"limit": -Infinity}',
     "deep": b"[" * 100_000,
