@@ -69,19 +69,20 @@ def _step(
 
 def prepare(asked: argparse.Namespace) -> None:
     """Crops and teacher vectors of every face, and of faces blended from two."""
-    from models.training import crops
+    from models.training import crops, data
     from models.training.teachers import Teachers
 
+    found = data.pictures(asked.data)
     teachers = Teachers.load(MODELS, asked.teachers)
-    crops.prepare(asked.data, teachers, asked.out)
+    crops.prepare(found, asked.data, teachers, asked.out)
     crops.blends(asked.out, teachers, BLENDS)
 
 
 def _trainer(kind: str) -> Callable[[argparse.Namespace], None]:
     def run(asked: argparse.Namespace) -> None:
-        _use_threads(asked.threads)
         checkpoint, minutes = asked.out / f"{kind}.pt", asked.minutes
         _refuse_to_overwrite(checkpoint, resume=asked.resume)
+        _use_threads(asked.threads)
         _train(kind, asked, checkpoint, minutes)
 
     return run

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from app.vision.geometry import Detections, Floats
-from models.training.data import Image, Picture, load, pictures
+from models.training.data import Image, Picture, load
 from models.training.geometry import CROP, RIM, STORED, stored_crop
 from models.training.teachers import Teachers, teacher_crop
 
@@ -27,9 +27,8 @@ class Found:
     vectors: Floats
 
 
-def prepare(data: Path, asked: Teachers, out: Path) -> None:
+def prepare(everything: list[Picture], data: Path, asked: Teachers, out: Path) -> None:
     """Write faces.npz (index), crops.npy (n, 128, 128, 3) and vectors.npy (n, 256) to `out`."""
-    everything = pictures(data)
     with ThreadPoolExecutor(2) as pool:
         found = list(
             tqdm(pool.map(lambda one: _examine(one, asked), everything), total=len(everything))

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from app.vision.geometry import Matrix
 from models.training.data import Image
@@ -40,13 +41,25 @@ def draw(image: Image, points: Points, random: Rng, *, slip: float = 0.0) -> Ima
     `slip` pulls its upper edge down, in pixels of the 112 template.
     """
     onto = similarity(TEMPLATE, points)
-    outline = apply(onto, _outline(random, slip))
-    shape = np.round(outline).astype(np.int32)
+    outline = np.round(apply(onto, _outline(random, slip))).astype(np.int32)
+    height, width = image.shape[:2]
+    left, top = np.clip(outline.min(0) - 1, 0, [width, height])
+    right, bottom = np.clip(outline.max(0) + 2, 0, [width, height])
+    painted = image.copy()
+    if left < right and top < bottom:
+        part = painted[top:bottom, left:right]
+        corner = np.array([left, top])
+        onto[:, 2] -= corner
+        part[:] = _paint(part, onto, outline - corner, random)
+    return painted
+
+
+def _paint(image: Image, onto: Matrix, outline: NDArray[np.int32], random: Rng) -> Image:
     cover = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillPoly(cover, [shape], 255, lineType=cv2.LINE_AA)
-    painted = _cloth(image, onto, random)
+    cv2.fillPoly(cover, [outline], 255, lineType=cv2.LINE_AA)
     share = cover[..., None] / np.float32(255)
-    return (image * (1 - share) + painted * share).astype(np.uint8)
+    mixed = image * (1 - share) + _cloth(image, onto, random) * share
+    return np.asarray(mixed.astype(np.uint8))
 
 
 def _outline(random: Rng, slip: float) -> Points:
@@ -57,7 +70,7 @@ def _outline(random: Rng, slip: float) -> Points:
     return (plain + random.normal(0, _JITTER, plain.shape) + lower).astype(np.float32)
 
 
-def _cloth(image: Image, onto: Matrix, random: Rng) -> np.ndarray:
+def _cloth(image: Image, onto: Matrix, random: Rng) -> NDArray[np.floating]:
     """Colour of the cloth for each pixel of `image`: one tone, shaded across, with folds."""
     tone = np.array(_COLOURS[random.integers(len(_COLOURS))], np.float32)
     tone = np.clip(tone + random.normal(0, 14, 3), 0, 255)

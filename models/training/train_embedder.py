@@ -16,8 +16,44 @@ from models.training.networks import Embedder
 from models.training.runs import Run, compiled, device, fixed
 
 BATCH = 96
-PEAK_RATE = 1.5e-3
 SIMILARITY_WEIGHT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From which share of the time on, which share of a batch is real, how disturbed, how fast."""
+
+    begins: float
+    real: float
+    how: Disturbance
+    peak: float
+
+
+_FIRM = Disturbance()
+_GENTLE = Disturbance(
+    turn=5,
+    scale=0.06,
+    shift=0.022,
+    light=0.25,
+    contrast=0.3,
+    tint=0.1,
+    low_resolution=0.16,
+    smallest=18,
+    mask=0.07,
+    patch=0.12,
+)
+# Firm disturbance proved too much for the time there is: the student was far from the teacher
+# even on crops it knew. The later phases are milder, and trust real faces more than blends.
+PHASES = (
+    Phase(0.0, 0.5, _FIRM, 1.5e-3),
+    Phase(0.5, 0.75, _FIRM, 1.5e-3),
+    Phase(0.6, 0.75, _GENTLE, 2.4e-3),
+)
+
+
+def phase_at(progress: float) -> Phase:
+    """The last phase that has begun."""
+    return [phase for phase in PHASES if phase.begins <= progress][-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +71,13 @@ class Lessons:
         chosen = trainable(folder)
         return cls(_arrays(folder, ""), _arrays(folder, "blend_"), chosen)
 
-    def draw(self, random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Half real faces, half blends, in random order."""
-        half = count // 2
-        mine = random.choice(self.chosen, half, replace=False)
-        mixed = random.integers(len(self.blends[0]), size=count - half)
+    def draw(
+        self, random: np.random.Generator, count: int, real_share: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Real faces and blends in random order."""
+        real = int(count * real_share)
+        mine = random.choice(self.chosen, real, replace=False)
+        mixed = random.integers(len(self.blends[0]), size=count - real)
         order = random.permutation(count)
         crops, vectors = (
             np.concatenate([of_real[mine], of_blends[mixed]])[order]
@@ -65,13 +103,15 @@ def lesson_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
 def train(crops: Path, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time, writing `checkpoint` every few."""
     lessons = Lessons.load(crops)
-    run = Run.begin(fixed(Embedder), checkpoint, minutes, peak=PEAK_RATE, resume=resume)
-    network, where, how = compiled(run.network), device(), Disturbance()
+    run = Run.begin(fixed(Embedder), checkpoint, minutes, peak=PHASES[0].peak, resume=resume)
+    network, where = compiled(run.network), device()
     random = run.random()
     with tqdm(unit="crop", mininterval=10) as bar:
         while run.clock.progress < 1:
-            crops_now, wanted = lessons.draw(random, BATCH)
-            x = disturb(crops_now, random, where, how)
+            phase = phase_at(run.clock.progress)
+            run.peak = phase.peak
+            crops_now, wanted = lessons.draw(random, BATCH, phase.real)
+            x = disturb(crops_now, random, where, phase.how)
             with torch.autocast(where.type, torch.bfloat16):
                 vectors = network(x)
             loss = lesson_loss(vectors, torch.from_numpy(wanted).to(where))
