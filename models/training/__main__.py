@@ -1,7 +1,7 @@
 """The recipe's command line: `python -m models.training STEP --data FOLDER …`.
 
-Steps in order: prepare, then embedder, detector, landmarks and attributes, then export, calibrate
-and evaluate. Each can be killed and, with --resume, taken up again.
+Steps in order: prepare; detector, landmarks and attributes; export; realign; embedder; export
+again; calibrate and evaluate. A training can be killed and, with --resume, taken up again.
 """
 
 import argparse
@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         training.add_argument("--minutes", type=float, required=True, help="wall time of the run")
         training.add_argument("--resume", action="store_true", help="take up a killed run")
         training.add_argument("--threads", type=int, default=0, help="0: all cores")
+    realigning = _step(steps, "realign", realign, "cut the crops where the own pack puts them")
+    realigning.add_argument("--pack", required=True, help="the pack's name")
     exporting = _step(steps, "export", export, "write the ONNX files and check them")
     exporting.add_argument("--pack", type=Path, required=True, help="folder for the ONNX files")
     calibrating = _step(steps, "calibrate", calibrate, "fit a pack's calibration.json on LFW")
@@ -76,6 +78,13 @@ def prepare(asked: argparse.Namespace) -> None:
     teachers = Teachers.load(MODELS, asked.teachers)
     crops.prepare(found, asked.data, teachers, asked.out)
     crops.blends(asked.out, teachers, BLENDS)
+
+
+def realign(asked: argparse.Namespace) -> None:
+    """The crops once more, as the pack's own detector and landmarks align them."""
+    from models.training import crops
+
+    crops.realign(asked.data, _pack(asked), asked.out)
 
 
 def _trainer(kind: str) -> Callable[[argparse.Namespace], None]:

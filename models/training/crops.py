@@ -10,11 +10,13 @@ from tqdm import tqdm
 
 from app.vision.geometry import Detections, Floats
 from models.training.data import Image, Picture, load
-from models.training.geometry import CROP, RIM, STORED, stored_crop
+from models.training.geometry import CROP, RIM, STORED, intersection_over_union, stored_crop
+from models.training.packs import PackUnderTest
 from models.training.teachers import Teachers, teacher_crop
 
 SEED = 20261121
 SMALLEST_FACE = 20  # px, shorter side of the box; below it the teacher sees nothing of use
+SAME_FACE = 0.5  # overlap of two boxes around one face
 SECOND_ALIGNMENT = 0.025  # standard deviation of the points, share of the eye distance
 
 
@@ -103,6 +105,26 @@ def blends(out: Path, asked: Teachers, count: int) -> None:
         made = list(tqdm(pool.map(lambda plan: _blend(crops, plan, asked), plans), total=count))
     np.save(out / "blend_crops.npy", np.stack([crop for crop, _ in made]))
     np.save(out / "blend_vectors.npy", np.stack([vector for _, vector in made]))
+
+
+def realign(data: Path, pack: PackUnderTest, out: Path) -> None:
+    """Cut every crop anew where `pack` itself puts the points: own_crops.npy, in the same order.
+
+    An embedder sees its own pack's points when it serves, not the teacher's. A face the pack does
+    not find keeps the teacher's crop.
+    """
+    with np.load(out / "faces.npz") as file:
+        index = dict(file)
+    crops = np.array(np.load(out / "crops.npy", mmap_mode="r"))
+    for i in tqdm(np.unique(index["owner"]), mininterval=10):
+        image = load(data / str(index["path"][i]))
+        if image is not None:
+            found = pack.faces(image)
+            for face in np.flatnonzero(index["owner"] == i):
+                overlaps = intersection_over_union(index["boxes"][face], found.boxes)
+                if overlaps.max(initial=0.0) > SAME_FACE:
+                    crops[face] = stored_crop(image, found.points[overlaps.argmax()])
+    np.save(out / "own_crops.npy", crops)
 
 
 def trainable(out: Path) -> np.ndarray:

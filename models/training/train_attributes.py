@@ -81,7 +81,7 @@ def _kept(file: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
         partial = file.with_suffix(".partial.npy")
         np.save(partial, make())
         partial.replace(file)
-    return np.load(file)
+    return np.asarray(np.load(file))
 
 
 def _poses(sources: Sources, index: dict[str, np.ndarray]) -> Floats:
@@ -90,7 +90,9 @@ def _poses(sources: Sources, index: dict[str, np.ndarray]) -> Floats:
     for i in tqdm(np.unique(index["owner"]), desc="poses", mininterval=10):
         mine = index["owner"] == i
         image = load(sources.data / str(index["path"][i]))
-        out[mine] = sources.teachers.pose.turns(image, index["boxes"][mine], index["points"][mine])
+        if image is not None:
+            boxes, points = index["boxes"][mine], index["points"][mine]
+            out[mine] = sources.teachers.pose.turns(image, boxes, points)
     return out
 
 
@@ -119,7 +121,7 @@ def _quality(prepared: Path, chosen: np.ndarray, poor: np.ndarray, teachers: Tea
     views = [teacher_view(crop) for crop in np.pad(poor, rim)]
     parts = [teachers.embed(views[i : i + 16]) for i in range(0, len(views), 16)]
     cosines = (np.concatenate(parts) * vectors[picked]).sum(1)
-    return np.clip((cosines - 0.2) / 0.75, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((cosines - 0.2) / 0.75, 0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,14 @@ SIMILARITY_WEIGHT = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """From which share of the time on, which share of a batch is real, how disturbed, how fast."""
+    """From which share of the time on: shares of a batch, disturbance, peak of the rate.
+
+    `real` of a batch are real faces, and `own` of those are aligned by the pack's own networks.
+    """
 
     begins: float
     real: float
+    own: float
     how: Disturbance
     peak: float
 
@@ -45,9 +49,10 @@ _GENTLE = Disturbance(
 # Firm disturbance proved too much for the time there is: the student was far from the teacher
 # even on crops it knew. The later phases are milder, and trust real faces more than blends.
 PHASES = (
-    Phase(0.0, 0.5, _FIRM, 1.5e-3),
-    Phase(0.5, 0.75, _FIRM, 1.5e-3),
-    Phase(0.6, 0.75, _GENTLE, 2.4e-3),
+    Phase(0.0, 0.5, 0.0, _FIRM, 1.5e-3),
+    Phase(0.5, 0.75, 0.0, _FIRM, 1.5e-3),
+    Phase(0.6, 0.75, 0.0, _GENTLE, 2.4e-3),
+    Phase(0.82, 0.75, 0.6, _GENTLE, 2.4e-3),
 )
 
 
@@ -61,6 +66,7 @@ class Lessons:
     """Crops (n, 128, 128, 3) with the teacher's unit vectors (n, 256); real faces and blends."""
 
     real: tuple[np.ndarray, np.ndarray]
+    own: np.ndarray  # the real faces as the pack's own detector and landmarks align them
     blends: tuple[np.ndarray, np.ndarray]
     chosen: np.ndarray
 
@@ -68,22 +74,23 @@ class Lessons:
     def load(cls, folder: Path) -> "Lessons":
         if not (folder / "crops.npy").exists():
             raise NoPicturesError(f"no crops.npy in {folder}")
-        chosen = trainable(folder)
-        return cls(_arrays(folder, ""), _arrays(folder, "blend_"), chosen)
+        real, own = _arrays(folder, ""), folder / "own_crops.npy"
+        aligned = np.load(own, mmap_mode="r") if own.exists() else real[0]
+        return cls(real, aligned, _arrays(folder, "blend_"), trainable(folder))
 
     def draw(
-        self, random: np.random.Generator, count: int, real_share: float
+        self, random: np.random.Generator, count: int, phase: Phase
     ) -> tuple[np.ndarray, np.ndarray]:
         """Real faces and blends in random order."""
-        real = int(count * real_share)
+        real = int(count * phase.real)
         mine = random.choice(self.chosen, real, replace=False)
         mixed = random.integers(len(self.blends[0]), size=count - real)
         order = random.permutation(count)
-        crops, vectors = (
-            np.concatenate([of_real[mine], of_blends[mixed]])[order]
-            for of_real, of_blends in zip(self.real, self.blends, strict=True)
-        )
-        return crops, vectors
+        own = (random.random(real) < phase.own)[:, None, None, None]
+        faces = np.where(own, self.own[mine], self.real[0][mine])
+        crops = np.concatenate([faces, self.blends[0][mixed]])
+        vectors = np.concatenate([self.real[1][mine], self.blends[1][mixed]])
+        return crops[order], vectors[order]
 
 
 def _arrays(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +117,7 @@ def train(crops: Path, checkpoint: Path, minutes: float, *, resume: bool) -> Non
         while run.clock.progress < 1:
             phase = phase_at(run.clock.progress)
             run.peak = phase.peak
-            crops_now, wanted = lessons.draw(random, BATCH, phase.real)
+            crops_now, wanted = lessons.draw(random, BATCH, phase)
             x = disturb(crops_now, random, where, phase.how)
             with torch.autocast(where.type, torch.bfloat16):
                 vectors = network(x)
