@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 
 from app.domain.calibration import cosine
+from app.domain.errors import ImageError, Picture
 from app.domain.ports import Vision
 from app.domain.values import (
     EVERY_FACE,
@@ -56,6 +57,7 @@ class CompareFaces:
         model = self._vision.default_model
         one = self._detect(source, limits, replace(wanted, embeddings=1), model)
         all_ = self._detect(target, limits, replace(wanted, embeddings=EVERY_FACE), model)
+        one, all_ = _told_apart(one, Picture.SOURCE), _told_apart(all_, Picture.TARGET)
         faces, others = await _source_first(one, all_)
         face, embedding = largest(faces)
         compared = self._similarities(embedding, others)
@@ -69,6 +71,14 @@ class CompareFaces:
         ]
         compared.sort(key=lambda other: -other.similarity)
         return compared
+
+
+async def _told_apart(finding: Coroutine[None, None, list[Face]], picture: Picture) -> list[Face]:
+    try:
+        return await finding
+    except ImageError as error:
+        error.picture = picture
+        raise
 
 
 async def _source_first(
