@@ -14,6 +14,8 @@ COPY app /opt/facereco/app
 COPY migrations /opt/facereco/migrations
 COPY models /opt/facereco/models
 COPY tests/pictures /opt/facereco/tests/pictures
+# Nothing is written when it runs, compiled modules neither.
+RUN /opt/facereco/.venv/bin/python -m compileall -q /opt/facereco/app
 USER facereco
 ENV FACERECO_DATA=/data FACERECO_HOST=0.0.0.0 FACERECO_PORT=8000
 VOLUME /data

@@ -8,7 +8,7 @@ from fastapi import Request
 from app.api.errors import REVISION
 from app.api.forms import is_form, parse_form
 from app.api.revisions import DEFAULT_REVISION, REVISIONS, V2, Revision
-from app.api.schemas import GROUP_ID, Pictured, Schema, check, parse
+from app.api.schemas import GROUP_ID, Pictured, Schema, check, in_range, parse
 from app.api.services import Services
 from app.domain.errors import (
     FaceError,
@@ -51,9 +51,7 @@ class Call:
         text = self._query(name)
         if text is None or not (text.isascii() and text.isdecimal()) or len(text) > MAX_DIGITS:
             raise InvalidParameter(f"{name} must be a whole number {low}..{high}")
-        if not low <= (value := int(text)) <= high:
-            raise InvalidParameter(f"{name} must be a whole number {low}..{high}")
-        return value
+        return in_range(name, int(text), low, high)
 
     @property
     def page_token(self) -> str | None:

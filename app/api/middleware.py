@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from http import HTTPMethod
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 # nginx's code for a client that hung up: nobody receives it, the log tells it apart.
 CLIENT_GONE = 499
+# A client may make up a method; the log repeats none it does not know.
+METHODS = frozenset(HTTPMethod)
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -70,7 +73,7 @@ class _Exchange:
     def log(self, scope: Scope) -> None:
         log.info(
             "request",
-            method=scope["method"],
+            method=scope["method"] if scope["method"] in METHODS else None,
             route=getattr(scope.get("route"), "path_format", None),
             status=self.status,
             code=scope.get("facereco.code", 0),

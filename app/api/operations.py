@@ -19,6 +19,7 @@ from app.api.schemas import (
     Flags,
     Register,
     Verify,
+    in_range,
     new_group_id,
 )
 from app.domain.errors import InvalidParameter
@@ -72,10 +73,9 @@ async def register(call: Call) -> Response:
     """Add the largest faces of a picture to a group."""
     group_id = call.group_id
     body = await call.pictures(Register)
-    if body.limit > call.revision.max_faces:
-        raise InvalidParameter(f"limit must be a whole number 1..{call.revision.max_faces}")
+    limit = in_range("limit", body.limit, 1, call.revision.max_faces)
     request = RegisterRequest(
-        body.image.reference(), body.limit, body.externalImageId, _wanted(call, body)
+        body.image.reference(), limit, body.externalImageId, _wanted(call, body)
     )
     done = await call.services.register(call.tenant, group_id, request, call.revision.image)
     return _registered(call, done)

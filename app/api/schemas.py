@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import jiter
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    Field,
     PrivateAttr,
     StringConstraints,
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.domain.errors import InvalidGroupId, InvalidParameter
 from app.domain.values import Base64Image, ImageReference, ImageUrl, UploadedImage
@@ -27,15 +27,19 @@ SAMPLE_THRESHOLD = 90
 GROUP_ID = re.compile(r"[a-z0-9-]{1,255}")
 EXTERNAL_IMAGE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,255}")
 
+# Ours word for word, since Pydantic's own texts may quote what was sent.
+_REASONS = MappingProxyType(
+    {
+        "missing": "is missing",
+        "model_type": "must be an object",
+        "string_type": "must be a string",
+        "bool_type": "must be true or false",
+        "int_type": "must be a whole number",
+        "string_pattern_mismatch": f"must match {EXTERNAL_IMAGE_ID.pattern}",
+        "one_of_both": "needs exactly one of url and bytes",
+    }
+)
 
-def _given(value: object) -> object:
-    if value is None:
-        raise ValueError("null is not a value")
-    return value
-
-
-Flag = Annotated[bool, BeforeValidator(_given)]
-Threshold = Annotated[int, Field(ge=1, le=FULL_THRESHOLD)]
 Parts = Mapping[str, tuple[str, str]]
 ExternalImageId = Annotated[str, StringConstraints(pattern=f"^{EXTERNAL_IMAGE_ID.pattern}$")]
 
@@ -46,6 +50,13 @@ class Query(Protocol):
     def integer(self, name: str, low: int, high: int) -> int:
         """A required whole number low..high. Raises `InvalidParameter`."""
         ...
+
+
+def in_range(name: str, value: int, low: int, high: int) -> int:
+    """`value` if it lies within low..high. Raises `InvalidParameter`."""
+    if not low <= value <= high:
+        raise InvalidParameter(f"{name} must be a whole number {low}..{high}")
+    return value
 
 
 class Body(BaseModel):
@@ -64,7 +75,7 @@ class ImageField(Body):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if sum(given is not None for given in (self.url, self.bytes, self._upload)) != 1:
-            raise ValueError("exactly one of url and bytes is needed")
+            raise PydanticCustomError("one_of_both", "exactly one of url and bytes")
         return self
 
     def reference(self) -> ImageReference:
@@ -92,8 +103,8 @@ class CreateGroup(Body):
 class Flags(Body):
     """What the caller wants to see of a face."""
 
-    orientation: Flag = True
-    mask: Flag = True
+    orientation: bool = True
+    mask: bool = True
 
 
 class PictureBody(Flags):
@@ -109,10 +120,10 @@ class Detect(PictureBody):
 
 
 class Register(PictureBody):
-    """The body of register; how large `limit` may be is the revision's affair."""
+    """The body of register; the range of `limit` is the revision's affair."""
 
     image: ImageField
-    limit: int = Field(ge=1)
+    limit: int
     externalImageId: ExternalImageId | None = None  # noqa: N815 - the contract's own name
 
 
@@ -130,13 +141,12 @@ class Search(PictureBody):
 class SearchWithin(Search):
     """The body of search by image with limit and threshold in it."""
 
-    limit: int = Field(ge=1)
-    threshold: Threshold
+    limit: int
+    threshold: int
 
     def criteria(self, query: Query, max_matches: int) -> Criteria:  # noqa: ARG002 - not in the query
-        if self.limit > max_matches:
-            raise InvalidParameter(f"limit must be a whole number 1..{max_matches}")
-        return Criteria(self.limit, self.threshold)
+        limit = in_range("limit", self.limit, 1, max_matches)
+        return Criteria(limit, in_range("threshold", self.threshold, 1, FULL_THRESHOLD))
 
 
 class Compare(PictureBody):
@@ -163,16 +173,16 @@ class Compare(PictureBody):
 class CompareAtThreshold(Compare):
     """The body of compare with its threshold in it."""
 
-    threshold: Threshold
+    threshold: int
 
     def at_threshold(self, query: Query) -> int:  # noqa: ARG002 - not in the query
-        return self.threshold
+        return in_range("threshold", self.threshold, 1, FULL_THRESHOLD)
 
 
 class CompareInBody(CompareAtThreshold):
     """The same, with the threshold the guide's own sample leaves out."""
 
-    threshold: Threshold = SAMPLE_THRESHOLD
+    threshold: int = SAMPLE_THRESHOLD
 
 
 class Verify(PictureBody):
@@ -202,7 +212,7 @@ def check(fields: Mapping[str, object], schema: type[Schema]) -> Schema:
         return schema.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise InvalidParameter(_complaint(first["loc"], first["type"])) from None
+        raise InvalidParameter(_complaint(first)) from None
 
 
 def new_group_id(body: CreateGroup) -> str:
@@ -224,7 +234,7 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _complaint(place: tuple[int | str, ...], kind: str) -> str:
+def _complaint(error: ErrorDetails) -> str:
     # Only names of fields this module declares: keys a caller made up are not repeated.
-    where = ".".join(str(part) for part in place) or "body"
-    return f"{where}: {kind}"
+    where = ".".join(str(part) for part in error["loc"]) or "body"
+    return f"{where} {_REASONS.get(error['type'], 'is not valid')}"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from app import __version__
 from app.cli import keys, models, serve, testing
 from app.cli.options import UsageError
 from app.domain.errors import ConfigurationError, FaceError
@@ -21,20 +22,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
-app.command("test", context_settings={"ignore_unknown_options": True})(testing.run_tests)
+app.command("test", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(
+    testing.run_tests
+)
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 
 
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over what was given
+    if wanted:
+        typer.echo(f"facereco {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,  # noqa: FBT002 - a flag is a boolean
+    version: Annotated[  # noqa: FBT002 - a flag is a boolean
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(installed("facereco"))
-        raise typer.Exit
+    """Face recognition on your own machine."""
 
 
 def main() -> None:

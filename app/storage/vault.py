@@ -81,7 +81,7 @@ class GroupCipher:
         Raises:
             RecordCorrupt: the record is not this face's, was changed, or has another length.
         """
-        view = memoryview(record)
+        view = _checked(record)
         try:
             self._cipher.decrypt_into(
                 view[1:_HEADER_BYTES],
@@ -91,8 +91,6 @@ class GroupCipher:
             )
         except (InvalidTag, ValueError):
             raise RecordCorrupt from None
-        if record[:1] != _FORMAT:
-            raise RecordCorrupt
 
     @staticmethod
     def dimension(record: bytes) -> int:
@@ -202,11 +200,15 @@ def _seal(cipher: AESGCM, content: bytes, context: bytes) -> bytes:
 
 
 def _open(cipher: AESGCM, record: bytes, context: bytes) -> bytes:
-    nonce, sealed = record[1:_HEADER_BYTES], record[_HEADER_BYTES:]
+    view = _checked(record)
     try:
-        content = cipher.decrypt(nonce, sealed, context)
+        return cipher.decrypt(view[1:_HEADER_BYTES], view[_HEADER_BYTES:], context)
     except (InvalidTag, ValueError):
         raise RecordCorrupt from None
+
+
+def _checked(record: bytes) -> memoryview:
+    """A record of the one format there is; the header is cut off without copying the rest."""
     if record[:1] != _FORMAT:
         raise RecordCorrupt
-    return content
+    return memoryview(record)

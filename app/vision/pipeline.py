@@ -9,10 +9,11 @@ from app.domain.values import Box, Embedding, Face, Image, Orientation, Point, W
 from app.vision.alignment import ARCFACE
 from app.vision.attributes import Aligned, Attributes
 from app.vision.detectors import NETWORKS, FaceFinder
-from app.vision.embedders import FaceEmbedder, embedder
+from app.vision.embedders import embedder
 from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
 from app.vision.manifests import Pack, Weights
+from app.vision.parts import Embedder, Finder, Judge, Poser, Reader, Refiner
 from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
 from app.vision.sessions import Session, SessionPool
 from app.vision.spoofing import MiniFasNet
@@ -26,12 +27,12 @@ Pixels = NDArray[np.int64]
 class Pipeline:
     """The networks of a pack. Safe to use from many threads; every call blocks."""
 
-    finder: FaceFinder
-    embedder: FaceEmbedder
-    landmarks: Retail0009 | None = None
-    pose: Adas0001 | None = None
-    attributes: Aligned | None = None
-    spoofing: tuple[MiniFasNet, ...] = ()
+    finder: Finder
+    embedder: Embedder
+    landmarks: Refiner | None = None
+    pose: Poser | None = None
+    attributes: Reader | None = None
+    spoofing: tuple[Judge, ...] = ()
 
     @classmethod
     def open(cls, pack: Pack, sessions: SessionPool) -> "Pipeline":
@@ -127,20 +128,18 @@ def largest(found: Detections, width: int, height: int, limit: int) -> Detection
 
 def whole_pixels(places: Floats, width: int, height: int) -> Pixels:
     """Places (n, even), x and y by turns, as whole pixels inside the picture."""
-    limits = np.tile([width, height], places.shape[1] // 2)
-    return np.clip(np.rint(places), 0, limits).astype(np.int64)
+    limits = [width, height] * (places.shape[1] // 2)
+    return np.minimum(np.maximum(np.rint(places), 0), limits).astype(np.int64)
 
 
 def in_picture_order(points: Floats) -> Floats:
     """Points (n, 5, 2) with the eye, and mouth corner, at the left of the picture first."""
-    ordered = points.copy()
-    for left, right in ((0, 1), (3, 4)):
-        swapped = points[:, left, 0] > points[:, right, 0]
-        ordered[swapped, left], ordered[swapped, right] = (
-            points[swapped, right],
-            points[swapped, left],
-        )
-    return ordered
+    swapped = points[:, (0, 3), 0] > points[:, (1, 4), 0]
+    if not swapped.any():
+        return points
+    eyes = np.where(swapped[:, :1, None], points[:, 1::-1], points[:, :2])
+    mouth = np.where(swapped[:, 1:, None], points[:, :2:-1], points[:, 3:])
+    return np.concatenate([eyes, points[:, 2:3], mouth], axis=1)
 
 
 def _faces(image: Image, found: Detections) -> list[Face]:

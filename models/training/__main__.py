@@ -1,0 +1,168 @@
+"""The recipe's command line: `python -m models.training STEP --data FOLDER …`.
+
+Steps in order: prepare, then embedder, detector, landmarks and attributes, then export, calibrate
+and evaluate. Each can be killed and, with --resume, taken up again.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from models.training.packs import PackUnderTest
+
+MODELS = Path(__file__).resolve().parents[1]
+KINDS = ("embedder", "detector", "landmarks", "attributes")
+BLENDS = 24_000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one step; 0 when it is done, 2 with one line on standard error when it cannot be."""
+    asked = _parser().parse_args(arguments)
+    try:
+        asked.step(asked)
+    except (TrainingError, MemoryError) as error:
+        sys.stderr.write(f"{str(error) or 'not enough memory'}\n")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="models.training", description=__doc__)
+    steps = parser.add_subparsers(required=True, metavar="STEP")
+    _step(steps, "prepare", prepare, "find and align every face, ask the teachers")
+    for kind in KINDS:
+        training = _step(steps, kind, _trainer(kind), f"train the {kind}")
+        training.add_argument("--minutes", type=float, required=True, help="wall time of the run")
+        training.add_argument("--resume", action="store_true", help="take up a killed run")
+        training.add_argument("--threads", type=int, default=0, help="0: all cores")
+    exporting = _step(steps, "export", export, "write the ONNX files and check them")
+    exporting.add_argument("--pack", type=Path, required=True, help="folder for the ONNX files")
+    calibrating = _step(steps, "calibrate", calibrate, "fit a pack's calibration.json on LFW")
+    calibrating.add_argument("--pack", required=True, help="the pack's name")
+    calibrating.add_argument("--people", choices=("all", "held-out"), default="held-out")
+    evaluating = _step(steps, "evaluate", evaluate, "measure a pack on what was held out")
+    evaluating.add_argument("--pack", required=True, help="the pack's name")
+    timing = _step(steps, "time", time_networks, "time a pack's networks on one core")
+    timing.add_argument("--pack", required=True, help="the pack's name")
+    return parser
+
+
+def _step(
+    steps: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    action: Callable[[argparse.Namespace], None],
+    text: str,
+) -> argparse.ArgumentParser:
+    step = steps.add_parser(name, help=text, description=text)
+    step.set_defaults(step=action)
+    step.add_argument("--data", type=Path, required=True, help="folder of picture sets")
+    step.add_argument("--teachers", type=Path, required=True, help="weights of pack `open`")
+    step.add_argument("--out", type=Path, required=True, help="folder for all that is made")
+    return step
+
+
+def prepare(asked: argparse.Namespace) -> None:
+    """Crops and teacher vectors of every face, and of faces blended from two."""
+    from models.training import crops
+    from models.training.teachers import Teachers
+
+    teachers = Teachers.load(MODELS, asked.teachers)
+    crops.prepare(asked.data, teachers, asked.out)
+    crops.blends(asked.out, teachers, BLENDS)
+
+
+def _trainer(kind: str) -> Callable[[argparse.Namespace], None]:
+    def run(asked: argparse.Namespace) -> None:
+        _use_threads(asked.threads)
+        checkpoint, minutes = asked.out / f"{kind}.pt", asked.minutes
+        _refuse_to_overwrite(checkpoint, resume=asked.resume)
+        _train(kind, asked, checkpoint, minutes)
+
+    return run
+
+
+def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: float) -> None:
+    from models.training import train_attributes, train_detector, train_embedder, train_landmarks
+    from models.training.teachers import Teachers
+
+    data, out, resume = asked.data, asked.out, asked.resume
+    if kind == "embedder":
+        train_embedder.train(out, checkpoint, minutes, resume=resume)
+    elif kind == "detector":
+        train_detector.train(data, out, checkpoint, minutes, resume=resume)
+    elif kind == "landmarks":
+        train_landmarks.train(data, out, checkpoint, minutes, resume=resume)
+    else:
+        sources = train_attributes.Sources(data, out, Teachers.load(MODELS, asked.teachers))
+        train_attributes.train(sources, checkpoint, minutes, resume=resume)
+
+
+def _use_threads(count: int) -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(0)
+    if count:
+        torch.set_num_threads(count)
+
+
+def _refuse_to_overwrite(checkpoint: Path, *, resume: bool) -> None:
+    if checkpoint.exists() and not resume:
+        raise TrainingError(f"{checkpoint} exists: --resume takes it up, moving it starts anew")
+
+
+def export(asked: argparse.Namespace) -> None:
+    """Every network that has a checkpoint, as ONNX, its SHA-256 on standard output."""
+    from models.training.export import export as write
+
+    asked.pack.mkdir(parents=True, exist_ok=True)
+    for kind in KINDS:
+        if (asked.out / f"{kind}.pt").exists():
+            digest = write(kind, asked.out / f"{kind}.pt", asked.pack / f"{kind}.onnx")
+            sys.stdout.write(f"{kind}.onnx {digest}\n")
+
+
+def calibrate(asked: argparse.Namespace) -> None:
+    """Write calibration.json of a pack to `--out`."""
+    from models.training.evaluate import calibration_of
+
+    held_out = asked.people == "held-out"
+    table = calibration_of(_pack(asked), asked.data, held_out=held_out)
+    _write_json(asked.out / "calibration.json", table)
+
+
+def evaluate(asked: argparse.Namespace) -> None:
+    """Write every figure of a pack to `--out`."""
+    from models.training.evaluate import measure
+
+    _write_json(asked.out / f"{asked.pack}.json", measure(_pack(asked), asked.data))
+
+
+def time_networks(asked: argparse.Namespace) -> None:
+    """The pack's networks against the embedding teacher, one core, milliseconds an input."""
+    from models.training.speed import milliseconds
+
+    files = sorted((MODELS / asked.pack).glob("*.onnx"))
+    files += sorted(asked.teachers.glob("face-reidentification-*.onnx"))
+    _write_json(asked.out / f"{asked.pack}-speed.json", dict(milliseconds(files)))
+
+
+def _pack(asked: argparse.Namespace) -> "PackUnderTest":
+    from models.training.packs import PackUnderTest
+
+    return PackUnderTest.open(asked.pack, MODELS, (asked.teachers,))
+
+
+def _write_json(file: Path, content: dict[str, object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

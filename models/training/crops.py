@@ -1,0 +1,141 @@
+"""Knows how every face of a folder of pictures becomes aligned crops and the teacher's vectors."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from app.vision.geometry import Detections, Floats
+from models.training.data import Image, Picture, load, pictures
+from models.training.geometry import CROP, RIM, STORED, stored_crop
+from models.training.teachers import Teachers, teacher_crop
+
+SEED = 20261121
+SMALLEST_FACE = 20  # px, shorter side of the box; below it the teacher sees nothing of use
+SECOND_ALIGNMENT = 0.025  # standard deviation of the points, share of the eye distance
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one picture gave: detections with refined points, crops and teacher vectors of each."""
+
+    faces: Detections
+    crops: Image
+    vectors: Floats
+
+
+def prepare(data: Path, asked: Teachers, out: Path) -> None:
+    """Write faces.npz (index), crops.npy (n, 128, 128, 3) and vectors.npy (n, 256) to `out`."""
+    everything = pictures(data)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(
+            tqdm(pool.map(lambda one: _examine(one, asked), everything), total=len(everything))
+        )
+    unreadable = sum(one is None for one in found)
+    tqdm.write(f"{unreadable} of {len(found)} pictures could not be read")
+    _save(everything, [one or _nothing() for one in found], data, out)
+
+
+def _save(everything: list[Picture], found: list[Found], data: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    owner = np.repeat(np.arange(len(found)), [len(one.faces) for one in found])
+    np.save(out / "crops.npy", np.concatenate([one.crops for one in found]))
+    np.save(out / "vectors.npy", np.concatenate([one.vectors for one in found]))
+    np.savez(
+        out / "faces.npz",
+        path=np.array([p.path.relative_to(data).as_posix() for p in everything]),
+        group=np.array([p.group for p in everything]),
+        held_out=np.array([p.held_out for p in everything]),
+        owner=owner,
+        boxes=np.concatenate([one.faces.boxes for one in found]),
+        points=np.concatenate([one.faces.points for one in found]),
+        scores=np.concatenate([one.faces.scores for one in found]),
+    )
+
+
+def _nothing() -> Found:
+    crops, vectors = np.zeros((0, STORED, STORED, 3), np.uint8), np.zeros((0, 256), np.float32)
+    return Found(Detections.none(), crops, vectors)
+
+
+def _examine(picture: Picture, teachers: Teachers) -> Found | None:
+    image = load(picture.path)
+    if image is None:
+        return None
+    faces = teachers.faces(image)
+    sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).min(1, initial=np.inf)
+    faces = faces.take(np.flatnonzero(sides >= SMALLEST_FACE))
+    if not len(faces):
+        return _nothing()
+    vectors = np.stack([_vector(image, p, teachers, picture.group) for p in faces.points])
+    crops = np.stack([stored_crop(image, p) for p in faces.points])
+    return Found(faces, crops, vectors)
+
+
+def _vector(image: Image, points: Floats, teachers: Teachers, group: str) -> Floats:
+    """The teacher's mean opinion (256,), unit length, over two alignments and their mirrors."""
+    noise = np.random.default_rng([SEED, *group.encode()]).normal(size=points.shape)
+    eyes = np.linalg.norm(points[1] - points[0])
+    second = (points + noise * SECOND_ALIGNMENT * eyes).astype(np.float32)
+    views = [teacher_crop(image, points), teacher_crop(image, second)]
+    return _mean_direction(teachers.embed([*views, *(view[:, ::-1] for view in views)]))
+
+
+def _mean_direction(vectors: Floats) -> Floats:
+    total = vectors.sum(0)
+    return np.asarray(total / np.linalg.norm(total), np.float32)
+
+
+def blends(out: Path, asked: Teachers, count: int) -> None:
+    """Add `count` faces nobody has: two training crops mixed, with the teacher's vector of the mix.
+
+    Few people are on the pictures, and a student of a fixed teacher profits from any input the
+    teacher has an opinion on (Beyer et al. 2022, "Knowledge distillation: a good teacher is
+    patient and consistent"). Writes blend_crops.npy and blend_vectors.npy to `out`.
+    """
+    crops = np.load(out / "crops.npy", mmap_mode="r")
+    chosen = trainable(out)
+    random = np.random.default_rng(SEED)
+    plans = [(*random.choice(chosen, 2), random.uniform(0.3, 0.7), i) for i in range(count)]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(tqdm(pool.map(lambda plan: _blend(crops, plan, asked), plans), total=count))
+    np.save(out / "blend_crops.npy", np.stack([crop for crop, _ in made]))
+    np.save(out / "blend_vectors.npy", np.stack([vector for _, vector in made]))
+
+
+def trainable(out: Path) -> np.ndarray:
+    """Indices of the crops that are not held out."""
+    with np.load(out / "faces.npz") as index:
+        return np.flatnonzero(~index["held_out"][index["owner"]])
+
+
+def _blend(
+    crops: Image, plan: tuple[int, int, float, int], teachers: Teachers
+) -> tuple[Image, Floats]:
+    """One mix: a weighted sum, or the eyes of one with the mouth of the other; then stretched."""
+    first, second, share, number = plan
+    random = np.random.default_rng([SEED, number])
+    rows = np.linspace(0, 1, STORED, dtype=np.float32)[:, None, None]
+    halves = 1 / (1 + np.exp(-(rows - random.uniform(0.45, 0.62)) * 25))
+    weight = halves if number % 2 else np.full_like(rows, share)
+    other = crops[second][:, ::-1] if random.random() < 0.5 else crops[second]
+    mixed = (crops[first] * (1 - weight) + other * weight).astype(np.uint8)
+    stretched = _stretch(mixed, random)
+    view = teacher_view(stretched)
+    return stretched, teachers.embed([view])[0]
+
+
+def _stretch(crop: Image, random: np.random.Generator) -> Image:
+    """Another proportion of the face: up to 8 % wider or narrower."""
+    ratio = random.uniform(0.92, 1.08)
+    matrix = np.array([[ratio, 0, (1 - ratio) * STORED / 2], [0, 1, 0]])
+    return np.asarray(cv2.warpAffine(crop, matrix, (STORED, STORED), borderMode=cv2.BORDER_REFLECT))
+
+
+def teacher_view(crop: Image) -> Image:
+    """The teacher's frame cut out of a stored crop."""
+    inner = np.ascontiguousarray(crop[RIM : RIM + CROP, RIM + 8 : RIM + 104])
+    return np.asarray(cv2.resize(inner, (128, 128), interpolation=cv2.INTER_LINEAR))

@@ -1,0 +1,233 @@
+"""Knows how good a pack is on the pictures that training never saw."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+
+from app.vision.geometry import Floats
+from models.training import calibration
+from models.training.data import HELD_OUT_FOLD, Image, Picture, load, pictures, read_pairs
+from models.training.geometry import intersection_over_union
+from models.training.labels import labelled_68, labelled_aflw, read_wider, wears_mask
+from models.training.packs import PackUnderTest
+
+
+def lfw_accuracy(same: Floats, different: Floats, parts: int = 10) -> float:
+    """Share of pairs judged right, the threshold for each part fitted on all others.
+
+    The LFW protocol within one fold: `same` and `different` are cosines of its pairs.
+    """
+    scores = np.concatenate([same, different])
+    truth = np.arange(len(scores)) < len(same)
+    part = np.concatenate([np.arange(len(kind)) * parts // len(kind) for kind in (same, different)])
+    right = [
+        ((scores >= best_threshold(scores[part != p], truth[part != p])) == truth)[part == p]
+        for p in range(parts)
+    ]
+    return float(np.concatenate(right).mean())
+
+
+def best_threshold(scores: Floats, truth: np.ndarray) -> float:
+    """The cosine at which the fewest pairs are judged wrong."""
+    order = np.argsort(scores)
+    below_same = np.cumsum(truth[order])
+    below_other = np.cumsum(~truth[order])
+    right = below_other - below_same
+    best = int(right.argmax())
+    upper = scores[order][min(best + 1, len(order) - 1)]
+    return float((scores[order][best] + upper) / 2)
+
+
+def pair_cosines(
+    data: Path, vector: Callable[[str], Floats | None], folds: frozenset[int]
+) -> tuple[Floats, Floats]:
+    """Cosines of same and of different pairs of `folds`; a photo without a face counts as -1."""
+    cosines: dict[bool, list[float]] = {True: [], False: []}
+    for pair in read_pairs(data):
+        if pair.fold in folds:
+            first, second = vector(pair.first), vector(pair.second)
+            if first is None or second is None:
+                cosines[pair.same].append(-1.0)
+            else:
+                cosines[pair.same].append(float(first @ second))
+    return np.array(cosines[True], np.float32), np.array(cosines[False], np.float32)
+
+
+HELD_OUT_FOLDS = frozenset({HELD_OUT_FOLD})
+
+
+def all_pairs(vectors: Floats, people: np.ndarray, per_person: int = 8) -> tuple[Floats, Floats]:
+    """Cosines of every pair of photos: of one person, and of two.
+
+    At most `per_person` photos of anybody, so that nobody with hundreds decides alone.
+    """
+    order = np.argsort(people, kind="stable")
+    rank = np.arange(len(order)) - np.searchsorted(people[order], people[order])
+    kept = np.sort(order[rank < per_person])
+    chosen, names = vectors[kept], people[kept]
+    first, second = np.triu_indices(len(kept), 1)
+    cosines = (chosen @ chosen.T)[first, second]
+    one_person = names[first] == names[second]
+    return cosines[one_person], cosines[~one_person]
+
+
+def calibration_of(pack: PackUnderTest, data: Path, *, held_out: bool) -> dict[str, object]:
+    """A pack's calibration.json from every pair of LFW photos, or of those held out of training."""
+    photos = [p for p in pictures(data) if p.source == "lfw" and (p.held_out or not held_out)]
+    vectors, people = central_vectors(pack, photos)
+    same, different = all_pairs(vectors, people)
+    who = "people held out of training (fold 5 of the development pairs)" if held_out else "people"
+    provenance = (
+        f"All pairs among {len(people)} LFW photos of {len(set(people))} {who}, found, aligned and "
+        "embedded by this pack; rates with fewer than "
+        f"{calibration.COUNTED_FROM} pairs beyond them from a normal tail."
+    )
+    return calibration.fit(same, different).as_json(provenance)
+
+
+def central_vectors(pack: PackUnderTest, photos: list[Picture]) -> tuple[Floats, np.ndarray]:
+    """Vectors (n, d) of the labelled faces that were found, and whose they are."""
+    answers = [
+        (pack.central_vector(image), photo.group)
+        for photo in tqdm(photos, mininterval=10)
+        if (image := load(photo.path)) is not None
+    ]
+    found = [(vector, person) for vector, person in answers if vector is not None]
+    return np.stack([vector for vector, _ in found]), np.array([person for _, person in found])
+
+
+SINGLE_FACE_SETS = ("aflw80", "congress", "facescrub", "keypoints", "lfw")
+WIDER_SIDE = 50.0  # px; shorter side of a box that counts
+OVERLAP = 0.5
+TURNED_CLASSES = {1: -1, 2: -1, 4: 1, 5: 1}  # aflw80: towards the left edge, towards the right
+
+
+def measure(pack: PackUnderTest, data: Path) -> dict[str, object]:
+    """Every figure of the model card, on the held-out part alone."""
+    kept = [p for p in pictures(data) if p.held_out]
+    by_set = {name: [p for p in kept if p.source == name] for name in {p.source for p in kept}}
+    return {
+        "lfw": _lfw(pack, data),
+        "found": {name: _found(pack, by_set.get(name, [])) for name in SINGLE_FACE_SETS},
+        "wider": _wider(pack, by_set.get("wider", []), data),
+        "points": _points(pack, by_set.get("keypoints", []), data),
+        "mask": _masks(pack, by_set.get("mask", []), data),
+        "yaw": _yaw(pack, by_set.get("aflw80", []), data),
+    }
+
+
+def _lfw(pack: PackUnderTest, data: Path) -> dict[str, float]:
+    known: dict[str, Floats | None] = {}
+
+    def vector(path: str) -> Floats | None:
+        if path not in known:
+            image = load(data / path)
+            known[path] = None if image is None else pack.central_vector(image)
+        return known[path]
+
+    same, different = pair_cosines(data, vector, HELD_OUT_FOLDS)
+    return {
+        "accuracy": lfw_accuracy(same, different),
+        "pairs": len(same) + len(different),
+        "same_mean": float(same.mean()),
+        "different_mean": float(different.mean()),
+        "different_deviation": float(different.std()),
+    }
+
+
+def _images(photos: list[Picture]) -> list[tuple[Picture, Image]]:
+    loaded = ((photo, load(photo.path)) for photo in photos)
+    return [(photo, image) for photo, image in loaded if image is not None]
+
+
+def _found(pack: PackUnderTest, photos: list[Picture]) -> dict[str, float]:
+    counts = np.array([len(pack.faces(image)) for _, image in _images(photos)])
+    return {
+        "photos": len(counts),
+        "with_a_face": float((counts > 0).mean()),
+        "with_several": float((counts > 1).mean()),
+    }
+
+
+def _wider(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
+    """Recall of faces of at least 50 px, and found boxes that meet no labelled face at all."""
+    labels = read_wider(data)
+    hits, wanted, false = 0, 0, 0
+    for photo, image in _images(photos):
+        found = pack.faces(image).boxes
+        truth = labels[photo.path.relative_to(data).as_posix()]
+        large = truth[(truth[:, 4] == 0) & ((truth[:, 2:4] - truth[:, :2]).min(1) >= WIDER_SIDE)]
+        wanted += len(large)
+        hits += sum(_best_overlap(box[:4], found) >= OVERLAP for box in large)
+        false += sum(_best_overlap(box, truth[:, :4]) < 0.3 for box in found)
+    return {
+        "photos": len(photos),
+        "faces": wanted,
+        "recall": hits / max(wanted, 1),
+        "false_per_photo": false / max(len(photos), 1),
+    }
+
+
+def _best_overlap(box: Floats, others: Floats) -> float:
+    return float(intersection_over_union(box, others).max(initial=0.0))
+
+
+def _nearest(pack: PackUnderTest, image: Image, label: Floats) -> Floats | None:
+    """The five points of the face that lies nearest to a label, or None."""
+    points = pack.faces(image).points
+    if not len(points):
+        return None
+    return np.asarray(points[np.abs(points - label).mean((1, 2)).argmin()])
+
+
+def _points(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
+    """Mean distance in shares of the eye distance."""
+    labels, errors = labelled_68(data), []
+    for photo, image in _images(photos):
+        label = labels.get(photo.path.relative_to(data).as_posix())
+        points = None if label is None else _nearest(pack, image, label)
+        if points is not None and label is not None:
+            apart = np.linalg.norm(label[1] - label[0])
+            errors.append(np.linalg.norm(points - label, axis=1).mean() / apart)
+    return {"faces": len(errors), "mean_error": float(np.mean(errors)) if errors else 1.0}
+
+
+def _masks(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
+    """The flag of the largest face against the folder; a photo without a face is not judged."""
+    reader = pack.pipeline.attributes
+    if reader is None:
+        return {}
+    told, truth = [], []
+    for photo, image in _images(photos):
+        found = pack.faces(image)
+        if len(found):
+            sides = found.boxes[:, 2:] - found.boxes[:, :2]
+            largest = found.points[[sides.prod(1).argmax()]]
+            told.append(bool(reader.read(image, largest).masks[0]))
+            truth.append(wears_mask(photo.path.relative_to(data).as_posix()))
+    return {"photos": len(photos), **_balanced(np.array(told), np.array(truth))}
+
+
+def _balanced(told: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    worn, bare = float(told[truth].mean()), float((~told[~truth]).mean())
+    return {
+        "judged": len(told),
+        "masks_seen": worn,
+        "bare_seen": bare,
+        "balanced_accuracy": (worn + bare) / 2,
+    }
+
+
+def _yaw(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
+    """Share of turned heads whose yaw has the label's sign."""
+    labels, right = labelled_aflw(data), []
+    for photo, image in _images(photos):
+        label, turned = labels.get(photo.path.relative_to(data).as_posix(), (None, 0))
+        found = pack.faces(image)
+        if label is not None and turned in TURNED_CLASSES and len(found):
+            nearest = int(np.abs(found.points - label).mean((1, 2)).argmin())
+            yaw = pack.yaw(image, found.take(np.array([nearest])))
+            right.append(yaw * TURNED_CLASSES[turned] > 0)
+    return {"faces": len(right), "right_sign": float(np.mean(right)) if right else 0.0}

@@ -1,0 +1,53 @@
+"""Knows how to put a whole pack, as the server runs it, in front of a folder of pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.vision.geometry import Detections, Floats
+from app.vision.packs import PackCatalog
+from app.vision.pipeline import Pipeline
+from app.vision.pose import turns_from_points
+from app.vision.sessions import SessionPool
+from models.training.data import Image
+
+
+@dataclass(frozen=True, slots=True)
+class PackUnderTest:
+    """A pack's networks behind the questions that an evaluation asks."""
+
+    pipeline: Pipeline
+
+    @classmethod
+    def open(cls, name: str, models: Path, weights: tuple[Path, ...] = ()) -> "PackUnderTest":
+        """The pack `name` of folder `models`; its weights there or in one of `weights`."""
+        catalog = PackCatalog(models, weights)
+        return cls(Pipeline.open(catalog.get(name), SessionPool(catalog)))
+
+    def faces(self, image: Image) -> Detections:
+        """Faces with their refined points, in pixels."""
+        found = self.pipeline.finder.detect(image)
+        refiner = self.pipeline.landmarks
+        if refiner is None or not len(found):
+            return found
+        return Detections(found.boxes, refiner.refine(image, found.boxes), found.scores)
+
+    def central_vector(self, image: Image) -> Floats | None:
+        """The vector of the face nearest the middle, whom LFW's label names; None without one."""
+        found = self.faces(image)
+        if not len(found):
+            return None
+        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        middle = np.array(image.shape[1::-1]) / 2
+        nearest = np.linalg.norm(centres - middle, axis=1).argmin()
+        return np.asarray(self.pipeline.embedder.embed(image, found.points[[nearest]])[0])
+
+    def yaw(self, image: Image, face: Detections) -> float:
+        """Degrees, as the server would tell of this one face."""
+        pipeline = self.pipeline
+        if pipeline.pose:
+            return float(pipeline.pose.turns(image, face.boxes, face.points)[0, 0])
+        if pipeline.attributes:
+            return float(pipeline.attributes.read(image, face.points).turns[0, 0])
+        return float(turns_from_points(face.points)[0, 0])

@@ -1,0 +1,77 @@
+"""Knows how to ask the teachers: pack `open`, through the server's own adapters."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.domain.errors import ConfigurationError
+from app.vision.alignment import NARROW, align
+from app.vision.detectors import FaceFinder, YuNet
+from app.vision.embedders import Reid0095
+from app.vision.geometry import Detections, Floats, unit_rows
+from app.vision.landmarks import Retail0009
+from app.vision.packs import PackCatalog
+from app.vision.pose import Adas0001
+from app.vision.sessions import Session, SessionPool
+from models.training.data import Image
+from models.training.errors import TrainingError
+
+PACK = "open"
+MAX_SIDE = 1280  # px; crowds are worth a closer look than the server takes
+SMALL = 320  # px; smaller pictures are shown with a border of a quarter of their side
+CROP = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Teachers:
+    """The four networks whose opinions are learnt."""
+
+    finder: FaceFinder
+    refiner: Retail0009
+    embedder: Reid0095
+    pose: Adas0001
+
+    @classmethod
+    def load(cls, models: Path, weights: Path) -> "Teachers":
+        """Pack `open` of folder `models`, its weights in `weights`.
+
+        Raises:
+            TrainingError: a file is missing, or is not what the manifest says.
+        """
+        try:
+            return cls._open(PackCatalog(models, (weights,)))
+        except ConfigurationError as error:
+            raise TrainingError(str(error)) from error
+
+    @classmethod
+    def _open(cls, catalog: PackCatalog) -> "Teachers":
+        pack, sessions = catalog.get(PACK), SessionPool(catalog)
+
+        def session(part: str) -> Session:
+            return sessions.open(pack, getattr(pack, part)).session
+
+        return cls(
+            FaceFinder(YuNet(session("detector"), pack.detector), MAX_SIDE),
+            Retail0009(session("landmarks")),
+            Reid0095(session("embedder"), pack.embedder),
+            Adas0001(session("pose")),
+        )
+
+    def faces(self, image: Image) -> Detections:
+        """Boxes, scores and refined points of every face, in pixels of `image`."""
+        border = max(image.shape[:2]) // 4 if max(image.shape[:2]) <= SMALL else 0
+        shown = np.pad(image, ((border, border), (border, border), (0, 0)))
+        found = self.finder.detect(shown).moved(shift=border, scale=1.0)
+        if not len(found):
+            return found
+        return Detections(found.boxes, self.refiner.refine(image, found.boxes), found.scores)
+
+    def embed(self, crops: list[Image]) -> Floats:
+        """Unit vectors (n, 256) of crops in the embedder's own frame (128, 128, 3)."""
+        return unit_rows(self.embedder.vectors([np.ascontiguousarray(crop) for crop in crops]))
+
+
+def teacher_crop(image: Image, points: Floats) -> Image:
+    """The face as the embedder wants to see it: (128, 128, 3)."""
+    return align(image, points, NARROW, CROP)

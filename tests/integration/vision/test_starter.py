@@ -1,0 +1,193 @@
+"""What the pack that ships with the product sees in real pictures."""
+
+import asyncio
+
+import cv2
+import numpy as np
+import pytest
+
+from app.domain.values import EVERY_FACE, Wanted
+from app.vision.packs import FileState
+
+# The astronaut's face, hair to chin.
+FACE = (slice(58, 184), slice(160, 286))
+# The centres of the six faces of t1.
+CROWD = [(521, 344), (115, 330), (957, 132), (794, 411), (321, 210), (1177, 335)]
+EVERYTHING = Wanted(orientation=True, mask=True, embeddings=EVERY_FACE)
+
+
+async def only_face(analyzer, image, wanted=EVERYTHING):
+    (face,) = await analyzer.analyze(np.ascontiguousarray(image), wanted)
+    return face
+
+
+async def largest_face(analyzer, image, wanted=EVERYTHING):
+    return (await analyzer.analyze(np.ascontiguousarray(image), wanted))[0]
+
+
+def pixels(points, image):
+    return np.array([(point.x, point.y) for point in points]) * image.shape[1::-1]
+
+
+def centre(face, image):
+    box = face.box
+    return np.array([box.x0 + box.x1, box.y0 + box.y1]) / 2 * image.shape[1::-1]
+
+
+def pixel_area(face, image):
+    height, width = image.shape[:2]
+    return round((face.box.x1 - face.box.x0) * width) * round((face.box.y1 - face.box.y0) * height)
+
+
+def test_every_weight_file_is_here_and_what_its_manifest_says(catalog):
+    states = [status.state for status in catalog.status(catalog.get("starter"))]
+
+    assert set(states) == {FileState.OK}
+
+
+async def test_the_astronaut_has_one_face_with_points_where_they_belong(analyzer, astronaut):
+    face = await only_face(analyzer, astronaut)
+
+    expected = np.array([(204, 102), (247, 102), (225, 128), (203, 139), (246, 141)])
+    distances = np.linalg.norm(pixels(face.landmarks, astronaut) - expected, axis=1)
+    assert distances.max() < 0.25 * 43
+    assert np.abs(centre(face, astronaut) - (224, 120)).max() < 25
+    assert 60 <= face.side <= 140
+    assert face.confidence > 50.0
+
+
+async def test_she_looks_ahead_and_wears_no_mask(analyzer, astronaut):
+    face = await only_face(analyzer, astronaut)
+
+    assert face.mask is False
+    assert abs(face.orientation.yaw) < 25
+    assert abs(face.orientation.pitch) < 25
+    assert abs(face.orientation.roll) < 10
+
+
+async def test_her_vector_has_the_length_the_manifest_says(analyzer, catalog, astronaut):
+    face = await only_face(analyzer, astronaut)
+
+    assert face.embedding.shape == (catalog.get("starter").embedder.dimension,)
+    assert face.embedding.dtype == np.float32
+    assert np.linalg.norm(face.embedding) == pytest.approx(1.0, abs=1e-5)
+
+
+async def test_all_six_people_of_a_group_photo_are_found(analyzer, crowd):
+    faces = await analyzer.analyze(crowd, EVERYTHING)
+
+    found = np.array([centre(face, crowd) for face in faces])
+    assert len(faces) == 6
+    for place in CROWD:
+        assert np.linalg.norm(found - place, axis=1).min() < 30
+    areas = [pixel_area(face, crowd) for face in faces]
+    assert areas == sorted(areas, reverse=True)
+
+
+async def test_the_points_of_each_of_them_lie_in_their_faces(analyzer, crowd):
+    faces = await analyzer.analyze(crowd, Wanted())
+
+    for face in faces:
+        left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
+        assert left_eye.x < right_eye.x
+        assert left_mouth.x < right_mouth.x
+        assert max(left_eye.y, right_eye.y) < nose.y < max(left_mouth.y, right_mouth.y)
+        for point in face.landmarks:
+            assert face.box.x0 - 0.01 < point.x < face.box.x1 + 0.01
+            assert face.box.y0 - 0.01 < point.y < face.box.y1 + 0.01
+
+
+async def test_a_face_that_fills_a_tiny_picture_is_found(analyzer, astronaut):
+    tiny = cv2.resize(astronaut[FACE], (80, 80), interpolation=cv2.INTER_AREA)
+
+    face = await only_face(analyzer, tiny)
+
+    assert face.side >= 40
+
+
+@pytest.mark.parametrize("side", [200, 640, 1500])
+async def test_a_face_that_fills_the_frame_is_found(analyzer, astronaut, side):
+    large = cv2.resize(astronaut[FACE], (side, side), interpolation=cv2.INTER_CUBIC)
+
+    face = await only_face(analyzer, large)
+
+    assert face.side >= side // 2
+
+
+async def test_a_face_in_a_photo_of_twelve_megapixels_is_found(analyzer, astronaut):
+    canvas = np.zeros((3000, 4000, 3), np.uint8)
+    canvas[:, 500:3500] = cv2.resize(astronaut, (3000, 3000), interpolation=cv2.INTER_CUBIC)
+
+    face = await only_face(analyzer, canvas)
+
+    expected = np.array([500, 0]) + np.array([224, 120]) * 3000 / 512
+    assert np.abs(centre(face, canvas) - expected).max() < 150
+
+
+async def test_the_same_face_at_other_sizes_has_nearly_the_same_vector(analyzer, astronaut):
+    vectors = []
+    for side in (512, 1024, 3000):
+        image = cv2.resize(astronaut, (side, side), interpolation=cv2.INTER_CUBIC)
+        vectors.append((await largest_face(analyzer, image)).embedding)
+
+    assert min(vectors[0] @ vectors[1], vectors[0] @ vectors[2]) > 0.8
+
+
+async def test_two_people_have_vectors_further_apart_than_one_person(analyzer, astronaut, crowd):
+    her = (await only_face(analyzer, astronaut)).embedding
+    mirrored = (await largest_face(analyzer, astronaut[:, ::-1])).embedding
+    others = [face.embedding for face in await analyzer.analyze(crowd, EVERYTHING)]
+
+    assert her @ mirrored > max(her @ other for other in others) + 0.1
+
+
+async def test_a_mirrored_picture_mirrors_yaw_and_roll(analyzer, crowd):
+    wanted = Wanted(orientation=True)
+    mirror = np.ascontiguousarray(crowd[:, ::-1])
+
+    faces = await analyzer.analyze(crowd, wanted)
+    mirrored = await analyzer.analyze(mirror, wanted)
+
+    centres = np.array([centre(face, crowd) for face in faces])
+    for face in mirrored:
+        place = (1280, 0) + centre(face, mirror) * (-1, 1)
+        turn = faces[np.linalg.norm(centres - place, axis=1).argmin()].orientation
+        assert face.orientation.yaw == pytest.approx(-turn.yaw, abs=15)
+        assert face.orientation.roll == pytest.approx(-turn.roll, abs=8)
+
+
+async def test_yaw_is_positive_towards_the_right_edge(analyzer, crowd):
+    faces = await analyzer.analyze(crowd, Wanted(orientation=True))
+
+    # The woman at the top right turns to the left edge, her nose left of both eyes' middle.
+    woman = min(faces, key=lambda face: np.linalg.norm(centre(face, crowd) - (957, 132)))
+    assert woman.orientation.yaw < -15
+
+
+async def test_roll_is_positive_clockwise(analyzer, astronaut):
+    turn = cv2.getRotationMatrix2D((224, 120), -25, 1.0)  # OpenCV counts against the clock
+    tilted = cv2.warpAffine(astronaut, turn, (512, 512))
+
+    face = await only_face(analyzer, tilted)
+
+    assert face.orientation.roll == pytest.approx(25, abs=8)
+
+
+async def test_a_picture_of_nobody_has_no_face(analyzer):
+    noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    wall = np.full((480, 640, 3), 180, np.uint8)
+
+    assert await analyzer.analyze(noise, EVERYTHING) == []
+    assert await analyzer.analyze(wall, EVERYTHING) == []
+
+
+async def test_pictures_side_by_side_are_answered_as_one_by_one(analyzer, astronaut, crowd):
+    alone = [await analyzer.analyze(image, EVERYTHING) for image in (astronaut, crowd)]
+
+    together = await asyncio.gather(
+        *(analyzer.analyze(image, EVERYTHING) for image in (astronaut, crowd) * 4)
+    )
+
+    for faces, same in zip(alone * 4, together, strict=True):
+        assert [face.box for face in faces] == [face.box for face in same]
+        assert [face.landmarks for face in faces] == [face.landmarks for face in same]

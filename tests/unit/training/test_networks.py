@@ -1,0 +1,54 @@
+"""What leaves training answers as it did in training; only where PyTorch is installed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+networks = pytest.importorskip("models.training.networks")
+runs = pytest.importorskip("models.training.runs")
+export = pytest.importorskip("models.training.export")
+errors = pytest.importorskip("models.training.errors")
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own successor
+
+
+def _run(network, file: Path, *, resume: bool = False):
+    return runs.Run.begin(network, file, 1.0, peak=1e-3, resume=resume)
+
+
+@pytest.mark.parametrize("kind", ["embedder", "detector", "landmarks", "attributes"])
+def test_the_exported_network_answers_like_the_trained_one(kind: str, tmp_path: Path):
+    network = export.recipe(kind).network
+    _run(network, tmp_path / "a.pt").save()
+    digest = export.export(kind, tmp_path / "a.pt", tmp_path / "a.onnx")
+    assert len(digest) == 64
+    assert (tmp_path / "a.onnx").stat().st_size < 8_000_000
+
+
+def test_a_killed_run_resumes_where_it_stood(tmp_path: Path):
+    first = _run(networks.Landmarks(), tmp_path / "a.pt")
+    for _ in range(3):
+        first.advance(first.network(torch.rand(2, 3, 48, 48) * 255).square().mean())
+    first.save()
+    second = _run(networks.Landmarks(), tmp_path / "a.pt", resume=True)
+    assert second.step == 3
+    assert second.clock.before > 0
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path):
+    _run(networks.Landmarks(), tmp_path / "a.pt").save()
+    with pytest.raises(errors.ForeignCheckpointError, match="another architecture"):
+        _run(networks.Landmarks((16, 32, 48)), tmp_path / "a.pt", resume=True)
+
+
+def test_the_average_lies_between_old_and_new_weights():
+    network = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    average = runs.MovingAverage(network, decay=0.5)
+    torch.nn.init.ones_(network.weight)
+    average.update(network, step=1000)
+    assert np.allclose(average.values["weight"].numpy(), 0.5)

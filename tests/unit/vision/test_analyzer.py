@@ -1,0 +1,229 @@
+import asyncio
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from app.domain.errors import ConfigurationError, ModelUnavailable, Overloaded
+from app.domain.values import EVERY_FACE, ModelVersion, Wanted
+from app.vision.analyzer import Analyzer
+from app.vision.packs import PackCatalog
+from app.vision.pipeline import Pipeline
+from tests.unit.vision import packs
+
+IMAGE = packs.picture(320, 256, (2, 3), (7, 1))
+
+
+@pytest.fixture
+def models(tmp_path):
+    packs.make(tmp_path, "tiny")
+    packs.make(tmp_path, "other")
+    return tmp_path
+
+
+@pytest.fixture
+def catalog(models):
+    return PackCatalog(models)
+
+
+@pytest.fixture
+def analyzer(catalog):
+    opened = Analyzer.open(catalog, "tiny", workers=1, backlog=1)
+    yield opened
+    opened.close()
+
+
+class Gate:
+    """Holds the pipelines of an analyzer still until it is opened."""
+
+    def __init__(self, monkeypatch):
+        self.entered = threading.Semaphore(0)
+        self.released = threading.Event()
+        self.analyses = 0
+        analyze = Pipeline.analyze
+
+        def held(pipeline, image, wanted):
+            self.analyses += 1
+            self.entered.release()
+            assert self.released.wait(10)
+            return analyze(pipeline, image, wanted)
+
+        monkeypatch.setattr(Pipeline, "analyze", held)
+
+    async def wait(self):
+        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+
+
+@pytest.fixture
+def gate(analyzer, monkeypatch):
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.released.set()
+
+
+async def test_it_finds_describes_and_embeds_faces(analyzer):
+    faces = await analyzer.analyze(IMAGE, Wanted(orientation=True, embeddings=EVERY_FACE))
+
+    assert [(face.box.x0, face.box.y0) for face in faces] == [
+        (208 / 320, 16 / 256),
+        (48 / 320, 80 / 256),
+    ]
+    assert all(face.orientation is not None for face in faces)
+    assert [face.embedding.shape for face in faces if face.embedding is not None] == [(3,), (3,)]
+
+
+async def test_a_picture_without_faces_has_none(analyzer):
+    assert await analyzer.analyze(packs.picture(100, 90), Wanted()) == []
+
+
+async def test_the_default_model_is_the_default_packs(analyzer, catalog):
+    assert analyzer.default_model == catalog.get("tiny").model_version
+
+
+async def test_another_pack_is_loaded_at_first_use_and_once(catalog, monkeypatch):
+    loads = []
+    load = Pipeline.open
+
+    def slowly(pack, sessions):
+        loads.append(pack.name)
+        time.sleep(0.05)
+        return load(pack, sessions)
+
+    analyzer = Analyzer.open(catalog, "tiny", workers=4, backlog=4)
+    monkeypatch.setattr(Pipeline, "open", slowly)
+    other = catalog.get("other").model_version
+
+    answers = await asyncio.gather(*(analyzer.analyze(IMAGE, Wanted(), other) for _ in range(6)))
+
+    analyzer.close()
+    assert [len(faces) for faces in answers] == [2] * 6
+    assert loads == ["other"]
+
+
+async def test_a_model_that_is_not_installed_is_said_to_be_so(analyzer):
+    with pytest.raises(ModelUnavailable):
+        await analyzer.analyze(IMAGE, Wanted(), ModelVersion("none-00000000"))
+    with pytest.raises(ModelUnavailable):
+        analyzer.calibration(ModelVersion("none-00000000"))
+
+
+@pytest.mark.parametrize("file", ["detector.onnx", "embedder.onnx"])
+async def test_a_pack_whose_weights_are_gone_is_unavailable(models, file):
+    tables = packs.manifest(models / "gone", "gone")
+    part = file.removesuffix(".onnx")
+    tables[part] |= {"sha256": "0" * 64}
+    packs.write(models / "gone", tables)
+    catalog = PackCatalog(models)
+    analyzer = Analyzer.open(catalog, "tiny", workers=1, backlog=0)
+
+    with pytest.raises(ModelUnavailable):
+        await analyzer.analyze(IMAGE, Wanted(), catalog.get("gone").model_version)
+
+    assert len(await analyzer.analyze(IMAGE, Wanted())) == 2
+    analyzer.close()
+
+
+async def test_too_many_pictures_at_once_are_refused_and_the_rest_answered(analyzer, gate):
+    first = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    await gate.wait()
+    second = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    await asyncio.sleep(0)
+
+    with pytest.raises(Overloaded):
+        await analyzer.analyze(IMAGE, Wanted())
+
+    gate.released.set()
+    assert [len(faces) for faces in await asyncio.gather(first, second)] == [2, 2]
+    assert len(await analyzer.analyze(IMAGE, Wanted())) == 2
+
+
+async def test_who_stops_waiting_leaves_the_queue(analyzer, gate):
+    first = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    await gate.wait()
+    second = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    await asyncio.sleep(0)
+
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    third = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    await asyncio.sleep(0)
+    gate.released.set()
+
+    assert [len(faces) for faces in await asyncio.gather(first, third)] == [2, 2]
+    assert gate.analyses == 2
+
+
+async def test_the_event_loop_runs_on_while_a_picture_is_analysed(analyzer, gate):
+    task = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+
+    await gate.wait()
+
+    assert not task.done()
+    gate.released.set()
+    assert len(await task) == 2
+
+
+async def test_a_failure_reaches_the_one_who_asked_and_no_one_else(analyzer):
+    with pytest.raises(ValueError, match="unpack"):
+        await analyzer.analyze(np.zeros((4,), np.uint8), Wanted())
+
+    assert len(await analyzer.analyze(IMAGE, Wanted())) == 2
+
+
+async def test_each_model_has_its_own_calibration(models):
+    table = {"cosine": [-1.0, 0.0, 1.0], "similarity": [0.0, 10.0, 100.0]}
+    (models / "other" / "calibration.json").write_text(json.dumps(table))
+    catalog = PackCatalog(models)
+    analyzer = Analyzer.open(catalog, "tiny", workers=1, backlog=0)
+
+    similarities = [
+        analyzer.calibration(catalog.get(name).model_version).similarity(0.0)
+        for name in ("tiny", "other")
+    ]
+
+    analyzer.close()
+    assert similarities == [50.0, 10.0]
+
+
+async def test_asking_for_a_device_that_is_not_there_means_the_processor(catalog):
+    analyzer = Analyzer.open(catalog, "tiny", workers=1, backlog=0, cuda=True)
+
+    faces = await analyzer.analyze(IMAGE, Wanted())
+
+    analyzer.close()
+    assert len(faces) == 2
+
+
+def test_a_server_does_not_start_with_an_unknown_pack(catalog):
+    with pytest.raises(ConfigurationError, match="'large'"):
+        Analyzer.open(catalog, "large", workers=1, backlog=0)
+
+
+def test_a_server_does_not_start_with_a_file_that_was_exchanged(models):
+    for name in ("tiny", "other"):
+        packs.channel_means(models / name / "embedder.onnx", 96)
+
+    with pytest.raises(ConfigurationError, match="SHA-256"):
+        Analyzer.open(PackCatalog(models), "tiny", workers=1, backlog=0)
+
+
+def test_a_server_does_not_start_with_a_file_that_is_no_network(models):
+    folder = models / "tiny"
+    tables = packs.manifest(folder, "tiny")
+    (folder / "embedder.onnx").write_bytes(b"not a network")
+    tables["embedder"] |= packs.section(folder / "embedder.onnx")
+    packs.write(folder, tables)
+
+    with pytest.raises(ConfigurationError, match=r"embedder\.onnx") as refused:
+        Analyzer.open(PackCatalog(models), "tiny", workers=1, backlog=0)
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_server_does_not_start_without_its_calibration(models):
+    (models / "tiny" / "calibration.json").unlink()
+
+    with pytest.raises(ConfigurationError, match=r"calibration\.json"):
+        Analyzer.open(PackCatalog(models), "tiny", workers=1, backlog=0)

@@ -1,0 +1,243 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.domain.values import EVERY_FACE, Eligibility, Wanted
+from app.vision.attributes import Attributes
+from app.vision.geometry import Detections
+from app.vision.pipeline import Pipeline, in_picture_order, largest
+from tests.unit.vision.packs import floats
+
+FIVE = [(0.3, 0.3), (0.7, 0.3), (0.5, 0.5), (0.35, 0.7), (0.65, 0.7)]
+
+
+def detections(*boxes):
+    corners = floats(boxes).reshape(-1, 4)
+    sides = corners[:, None, 2:] - corners[:, None, :2]
+    points = corners[:, None, :2] + floats(FIVE) * sides
+    return Detections(corners, points, np.linspace(0.7, 0.9, len(boxes), dtype=np.float32))
+
+
+class Finder:
+    def __init__(self, *boxes):
+        self.found = detections(*boxes)
+
+    def detect(self, image):
+        return self.found
+
+
+class Embedder:
+    """Answers each face with the place of its nose, and remembers how often it was asked."""
+
+    def __init__(self):
+        self.runs = []
+
+    def embed(self, image, points):
+        self.runs.append(len(points))
+        return points[:, 2].astype(np.float32)
+
+
+class Pose:
+    """Every head turns by as many degrees as its box is wide."""
+
+    def __init__(self):
+        self.runs = 0
+
+    def turns(self, image, boxes, points):
+        self.runs += 1
+        return np.column_stack([boxes[:, 2] - boxes[:, 0], np.zeros(len(boxes))]).astype(np.float64)
+
+
+class Masks:
+    def __init__(self):
+        self.runs = 0
+
+    def read(self, image, points):
+        self.runs += 1
+        count = len(points)
+        turns = np.tile([12.0, -3.0], (count, 1))
+        return Attributes(np.arange(count) % 2 == 0, turns, np.ones(count, np.float32))
+
+
+IMAGE = np.zeros((200, 400, 3), np.uint8)
+
+
+def pipeline(*boxes, **parts):
+    return Pipeline(finder=Finder(*boxes), embedder=Embedder(), **parts)
+
+
+def test_faces_come_largest_first_and_ties_from_the_top_left():
+    found = detections((50, 50, 70, 70), (10, 50, 30, 70), (10, 20, 30, 40), (100, 100, 150, 150))
+
+    ordered = largest(found, 400, 200, 20)
+
+    assert ordered.boxes.tolist() == [
+        [100, 100, 150, 150],
+        [10, 20, 30, 40],
+        [10, 50, 30, 70],
+        [50, 50, 70, 70],
+    ]
+
+
+def test_size_counts_inside_the_picture():
+    found = detections((-300, 0, 20, 100), (100, 100, 150, 150))
+
+    ordered = largest(found, 400, 200, 20)
+
+    assert ordered.boxes[0].tolist() == [100, 100, 150, 150]
+
+
+def test_no_more_faces_than_wanted():
+    boxes = [(10 * i, 0, 10 * i + 10 + i, 20) for i in range(8)]
+
+    faces = pipeline(*boxes).analyze(IMAGE, Wanted(max_faces=3))
+
+    assert [face.side for face in faces] == [17, 16, 15]
+
+
+def test_a_face_is_told_in_whole_pixels_inside_the_picture():
+    (face,) = pipeline((-20.4, 10.6, 99.6, 250.0)).analyze(IMAGE, Wanted())
+
+    assert (face.box.x0, face.box.y0) == (0.0, 11 / 200)
+    assert (face.box.x1, face.box.y1) == (100 / 400, 1.0)
+    assert face.side == 100
+    for point in face.landmarks:
+        assert point.x * 400 == pytest.approx(round(point.x * 400))
+        assert point.y * 200 == pytest.approx(round(point.y * 200))
+        assert 0.0 <= point.x <= 1.0
+        assert 0.0 <= point.y <= 1.0
+
+
+def test_what_lies_outside_the_picture_is_no_face():
+    faces = pipeline((-50, 0, -1, 40), (10, 10, 10.3, 90), (399.7, 0, 500, 90)).analyze(
+        IMAGE, Wanted()
+    )
+
+    assert faces == []
+
+
+def test_confidence_is_a_percentage_with_six_decimals():
+    (face,) = pipeline((0, 0, 50, 50)).analyze(IMAGE, Wanted())
+
+    assert face.confidence == round(100 * float(np.float32(0.7)), 6)
+
+
+def test_the_left_eye_is_the_one_at_the_left_of_the_picture():
+    upright = detections((0, 0, 100, 100)).points
+    upside_down = 100 - upright
+
+    ordered = in_picture_order(np.concatenate([upright, upside_down]))
+
+    assert (ordered[0] == upright[0]).all()
+    assert (ordered[1, 0] == upside_down[0, 1]).all()
+    assert (ordered[1, 2] == upside_down[0, 2]).all()
+    assert (ordered[1, 3] == upside_down[0, 4]).all()
+
+
+def test_nothing_is_computed_that_nobody_wants():
+    pose, masks = Pose(), Masks()
+    eyes = pipeline((0, 0, 50, 50), pose=pose, attributes=masks)
+
+    (face,) = eyes.analyze(IMAGE, Wanted())
+
+    assert (face.orientation, face.mask, face.embedding) == (None, None, None)
+    assert (pose.runs, masks.runs, eyes.embedder.runs) == (0, 0, [])
+
+
+def test_the_pose_model_tells_the_orientation():
+    eyes = pipeline((0, 0, 50, 50), pose=Pose(), attributes=Masks())
+
+    (face,) = eyes.analyze(IMAGE, Wanted(orientation=True))
+
+    assert (face.orientation.yaw, face.orientation.pitch, face.orientation.roll) == (50.0, 0.0, 0.0)
+    assert eyes.attributes.runs == 0
+
+
+def test_without_a_pose_model_the_attributes_tell_it_and_are_read_once():
+    eyes = pipeline((0, 0, 50, 50), attributes=Masks())
+
+    (face,) = eyes.analyze(IMAGE, Wanted(orientation=True, mask=True))
+
+    assert (face.orientation.yaw, face.orientation.pitch) == (12.0, -3.0)
+    assert face.mask is True
+    assert eyes.attributes.runs == 1
+
+
+def test_without_either_the_five_points_tell_it():
+    (face,) = pipeline((0, 0, 50, 50)).analyze(IMAGE, Wanted(orientation=True, mask=True))
+
+    assert face.orientation.yaw == pytest.approx(0.0, abs=1e-4)
+    assert face.mask is None
+
+
+def test_masks_belong_to_their_faces():
+    eyes = pipeline((0, 0, 50, 50), (60, 0, 100, 40), attributes=Masks())
+
+    faces = eyes.analyze(IMAGE, Wanted(mask=True))
+
+    assert [face.mask for face in faces] == [True, False]
+
+
+def test_refined_points_replace_the_detectors():
+    class Refiner:
+        def refine(self, image, boxes):
+            return np.full((len(boxes), 5, 2), 20.0, np.float32)
+
+    (face,) = pipeline((0, 0, 50, 50), landmarks=Refiner()).analyze(IMAGE, Wanted())
+
+    assert {(point.x, point.y) for point in face.landmarks} == {(0.05, 0.1)}
+
+
+def test_the_largest_faces_get_vectors_in_one_run():
+    eyes = pipeline((0, 0, 50, 50), (60, 0, 100, 40), (110, 0, 140, 30))
+
+    faces = eyes.analyze(IMAGE, Wanted(embeddings=2))
+
+    assert [face.embedding is not None for face in faces] == [True, True, False]
+    assert faces[1].embedding.tolist() == [80.0, 20.0]
+    assert eyes.embedder.runs == [2]
+
+
+def test_faces_that_are_not_eligible_get_no_vector_and_do_not_count():
+    wide, small = (0, 0, 80, 80), (90, 0, 110, 20)
+    good, also_good = (120, 0, 160, 40), (200, 0, 235, 35)
+    eyes = pipeline(wide, small, good, also_good, pose=Pose())
+    eligible = Eligibility(min_side=30, max_angle=45.0)
+
+    faces = eyes.analyze(IMAGE, Wanted(embeddings=1, eligible=eligible))
+
+    # Pose turns a head by its width: the widest is too far away, the smallest too small.
+    assert [face.side for face in faces] == [80, 40, 35, 20]
+    assert [face.embedding is not None for face in faces] == [False, True, False, False]
+    assert {face.orientation for face in faces} == {None}
+
+
+def test_an_eligible_face_keeps_the_orientation_that_was_wanted():
+    eyes = pipeline((0, 0, 40, 40), pose=Pose())
+
+    (face,) = eyes.analyze(
+        IMAGE, Wanted(orientation=True, embeddings=EVERY_FACE, eligible=Eligibility(min_side=30))
+    )
+
+    assert face.orientation.yaw == 40.0
+    assert face.embedding is not None
+
+
+def test_a_pack_without_spoofing_models_does_not_judge():
+    eyes = pipeline((0, 0, 40, 40))
+
+    assert eyes.live(IMAGE, floats([[0, 0, 40, 40]])) is None
+
+
+def test_several_spoofing_models_are_averaged():
+    class Judge:
+        def __init__(self, chance):
+            self.chance = chance
+
+        def live(self, image, boxes):
+            return np.full(len(boxes), self.chance)
+
+    eyes = replace(pipeline((0, 0, 40, 40)), spoofing=(Judge(0.2), Judge(0.6)))
+
+    assert eyes.live(IMAGE, floats([[0, 0, 40, 40]])) == pytest.approx([0.4])
