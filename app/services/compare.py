@@ -55,14 +55,24 @@ class CompareFaces:
     ) -> Comparison:
         """Raises `ImageError`, `ImageTooSmall`, and `NoFaceFound` for the source alone."""
         model = self._vision.default_model
-        one = self._detect(source, limits, replace(wanted, embeddings=1), model)
-        all_ = self._detect(target, limits, replace(wanted, embeddings=EVERY_FACE), model)
-        one, all_ = _told_apart(one, Picture.SOURCE), _told_apart(all_, Picture.TARGET)
-        faces, others = await _source_first(one, all_)
+        one, every = replace(wanted, embeddings=1), replace(wanted, embeddings=EVERY_FACE)
+        faces, others = await _source_first(
+            self._found(source, limits, one, Picture.SOURCE),
+            self._found(target, limits, every, Picture.TARGET),
+        )
         face, embedding = largest(faces)
         compared = self._similarities(embedding, others)
         matched = [other for other in compared if other.similarity >= threshold]
         return Comparison(model, face, matched, compared[len(matched) :])
+
+    async def _found(
+        self, reference: ImageReference, limits: ImageLimits, wanted: Wanted, picture: Picture
+    ) -> list[Face]:
+        try:
+            return await self._detect(reference, limits, wanted, self._vision.default_model)
+        except ImageError as error:
+            error.picture = picture
+            raise
 
     def _similarities(self, source: Embedding, faces: list[Face]) -> list[ComparedFace]:
         similarity = self._vision.calibration(self._vision.default_model).similarity
@@ -71,14 +81,6 @@ class CompareFaces:
         ]
         compared.sort(key=lambda other: -other.similarity)
         return compared
-
-
-async def _told_apart(finding: Coroutine[None, None, list[Face]], picture: Picture) -> list[Face]:
-    try:
-        return await finding
-    except ImageError as error:
-        error.picture = picture
-        raise
 
 
 async def _source_first(

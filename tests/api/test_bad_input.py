@@ -672,7 +672,7 @@ def test_an_existing_group_is_told_before_the_quota_of_groups():
 def test_a_body_with_pictures_may_be_so_long_and_no_longer(path, lasting):
     pictures = len(pictures_of(path))
     raw = json.dumps(IMAGE_ROUTES[path]).encode()
-    longest = pictures * 4_300_000
+    longest = pictures * 4_125_064 + 65_536
 
     fits = lasting.call("POST", path, content=raw.ljust(longest))
     too_long = lasting.call("POST", path, content=raw.ljust(longest + 1))

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound
-from app.domain.values import FaceRow
+from app.domain.values import FaceFilter, FaceRow
 from app.storage import faces as module
 from app.storage.keysets import Keyset
 from app.storage.tables import faces
 from tests.integration.storage.opened import Storage, in_threads, new_face, new_faces
+
+EVERY = FaceFilter()
 
 
 async def test_a_stored_face_is_found_with_the_very_same_vector(storage: Storage):
@@ -160,9 +162,9 @@ async def test_faces_are_listed_newest_first_page_by_page(storage: Storage):
     group = await storage.group(await storage.tenant())
     stored = await storage.faces.add(group, new_faces(5), quota=10)
 
-    first = await storage.faces.page(group, None, 2)
-    second = await storage.faces.page(group, first[-1].row, 2)
-    third = await storage.faces.page(group, second[-1].row, 2)
+    first = await storage.faces.page(group, None, 2, EVERY)
+    second = await storage.faces.page(group, first[-1].row, 2, EVERY)
+    third = await storage.faces.page(group, second[-1].row, 2, EVERY)
 
     assert first + second + third == stored[::-1]
 
@@ -237,4 +239,4 @@ async def test_a_group_that_is_gone_takes_no_faces(storage: Storage):
         await storage.faces.delete(group, face.face_id)
     with pytest.raises(FaceNotFound):
         await storage.faces.find(group, face.face_id)
-    assert await storage.faces.page(group, None, 10) == []
+    assert await storage.faces.page(group, None, 10, EVERY) == []
