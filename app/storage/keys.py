@@ -3,6 +3,7 @@
 import hmac
 import secrets
 import string
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,9 @@ _APP_KEY_LENGTH = 22  # log2(62^22) = 131 bits
 _SECRET_KEY_LENGTH = 40  # 238 bits
 _MAX_APP_KEY = 128
 _MAX_NAME = 255
+# A revoked key has to be refused everywhere within a second.
+_ACCEPTED_SECONDS = 0.5
+_MAX_ACCEPTED = 10_000
 
 _BY_APP_KEY = select(
     tenants.c.id, tenants.c.name, tenants.c.revision, tenants.c.secret_key_hash
@@ -45,6 +49,7 @@ class SqlKeyRegistry:
         self._app_keys = vault.derive("app-key/1")
         self._secret_keys = vault.derive("secret-key/1")
         self._clock = clock
+        self._accepted = _Accepted()
 
     async def create(self, name: str, revision: str) -> IssuedKey:
         _check_name(name)
@@ -60,20 +65,27 @@ class SqlKeyRegistry:
         return IssuedKey(Tenant(tenant_id, name, revision), app_key, secret_key)
 
     async def authenticate(self, app_key: str) -> Tenant:
+        credential = self._app_key_hash(app_key) if _is_possible(app_key) else _NO_HASH
+        if (known := self._accepted.get(credential)) is not None:
+            return known
         row = await self._look_up(app_key)
         if row is None:
             raise UnknownAppKey
-        return Tenant(row.id, row.name, row.revision)
+        return self._accepted.keep(credential, Tenant(row.id, row.name, row.revision))
 
     async def authorize(self, app_key: str, secret_key: str) -> Tenant:
+        # Both keys make the credential: a wrong secretKey is looked up like an unknown appKey.
+        credential = self._secret_key_hash(app_key, secret_key)
+        if (known := self._accepted.get(credential)) is not None:
+            return known
         row = await self._look_up(app_key)
         stored = _NO_HASH if row is None else row.secret_key_hash
-        is_right = hmac.compare_digest(stored, self._secret_key_hash(app_key, secret_key))
+        is_right = hmac.compare_digest(stored, credential)
         if row is None:
             raise UnknownAppKey
         if not is_right:
             raise WrongSecretKey
-        return Tenant(row.id, row.name, row.revision)
+        return self._accepted.keep(credential, Tenant(row.id, row.name, row.revision))
 
     async def list(self) -> Sequence[KeyStatus]:
         rows = await self._database.read(lambda c: c.execute(_ALL).all())
@@ -85,9 +97,10 @@ class SqlKeyRegistry:
     async def revoke(self, name: str) -> None:
         now = self._clock()
         await self._database.write(lambda c: _revoke(c, name, now))
+        self._accepted.clear()
 
     async def _look_up(self, app_key: str) -> AnyRow | None:
-        if not app_key.isascii() or not 0 < len(app_key) <= _MAX_APP_KEY:
+        if not _is_possible(app_key):
             return None
         key = {"app_key_hash": self._app_key_hash(app_key)}
         return await self._database.read(lambda c: c.execute(_BY_APP_KEY, key).first())
@@ -99,6 +112,33 @@ class SqlKeyRegistry:
         # With the appKey in it, a hash moved to another tenant's row is of no use there.
         both = f"{app_key}\0{secret_key}".encode(errors="surrogatepass")
         return hmac.digest(self._secret_keys, both, "sha256").hex()
+
+
+def _is_possible(app_key: str) -> bool:
+    return app_key.isascii() and 0 < len(app_key) <= _MAX_APP_KEY
+
+
+class _Accepted:
+    """Hashes of credentials the database accepted a moment ago.
+
+    Saves a read per request. A key revoked elsewhere is refused when its moment is over.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, Tenant]] = {}
+
+    def get(self, credential: str) -> Tenant | None:
+        until, tenant = self._until.get(credential, (0.0, None))
+        return tenant if time.monotonic() < until else None
+
+    def keep(self, credential: str, tenant: Tenant) -> Tenant:
+        if len(self._until) >= _MAX_ACCEPTED:
+            self.clear()
+        self._until[credential] = (time.monotonic() + _ACCEPTED_SECONDS, tenant)
+        return tenant
+
+    def clear(self) -> None:
+        self._until.clear()
 
 
 def _random(length: int) -> str:

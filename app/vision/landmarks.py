@@ -20,5 +20,6 @@ class Retail0009:
         crops = [warp(image, box_matrix(box, SIDE, SIDE), SIDE, SIDE) for box in boxes]
         fractions = batched(self._session, blob(crops, color="bgr"))[0].reshape(-1, 5, 2)
         corners = boxes[:, None, :2]
-        placed: Floats = corners + fractions * (boxes[:, None, 2:] - corners)
+        # A box is cut at the pixels' edges, and a point lies at a pixel's centre.
+        placed: Floats = corners + fractions * (boxes[:, None, 2:] - corners) - 0.5
         return placed.astype(np.float32)

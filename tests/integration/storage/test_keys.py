@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -137,3 +138,25 @@ async def test_only_keyed_hashes_are_stored(opening: Callable[[Keyset], Storage]
     assert issued.app_key not in shown
     assert issued.secret_key not in shown
     assert len(row.app_key_hash) == len(row.secret_key_hash) == 64
+
+
+async def test_a_key_revoked_by_another_server_is_refused_within_a_second(storage):
+    key = await storage.keys.create("gate", "v1.0")
+    await storage.keys.authenticate(key.app_key)
+    await storage.keys.authorize(key.app_key, key.secret_key)
+
+    await SqlKeyRegistry(storage.database, storage.vault).revoke("gate")
+    await asyncio.sleep(1)
+
+    with pytest.raises(UnknownAppKey):
+        await storage.keys.authenticate(key.app_key)
+    with pytest.raises(UnknownAppKey):
+        await storage.keys.authorize(key.app_key, key.secret_key)
+
+
+async def test_a_right_pair_a_moment_ago_opens_nothing_for_a_wrong_secret(storage):
+    key = await storage.keys.create("gate", "v1.0")
+    await storage.keys.authorize(key.app_key, key.secret_key)
+
+    with pytest.raises(WrongSecretKey):
+        await storage.keys.authorize(key.app_key, key.secret_key[:-1] + "?")

@@ -168,7 +168,7 @@ async def test_roll_is_positive_clockwise(analyzer, astronaut):
     turn = cv2.getRotationMatrix2D((224, 120), -25, 1.0)  # OpenCV counts against the clock
     tilted = cv2.warpAffine(astronaut, turn, (512, 512))
 
-    face = await only_face(analyzer, tilted)
+    face = await largest_face(analyzer, tilted)
 
     assert face.orientation.roll == pytest.approx(25, abs=8)
 
