@@ -8,7 +8,16 @@ from fastapi import Request
 from app.api.errors import REVISION
 from app.api.forms import is_form, parse_form
 from app.api.revisions import DEFAULT_REVISION, REVISIONS, V2, Revision
-from app.api.schemas import GROUP_ID, Pictured, Schema, check, in_range, parse
+from app.api.schemas import (
+    GROUP_ID,
+    Flags,
+    Pictured,
+    Schema,
+    check,
+    in_range,
+    json_object,
+    parse,
+)
 from app.api.services import Services
 from app.domain.errors import (
     FaceError,
@@ -71,8 +80,12 @@ class Call:
         raw = await self._read(limit, ImageTooLarge())
         content_type = self.request.headers.get("content-type", "")
         if self.revision.forms and is_form(content_type):
-            return check(parse_form(raw, content_type, schema.PARTS), schema)
-        return parse(raw, schema)
+            fields = parse_form(raw, content_type, schema.PARTS)
+        else:
+            fields = json_object(raw)
+        # Where there are no flags they are fields nobody knows, whatever they hold.
+        unknown = () if self.revision.flags else Flags.model_fields
+        return check({name: fields[name] for name in fields if name not in unknown}, schema)
 
     def filter(self, name: str) -> str | None:
         """A filter of a list; an empty one is none."""

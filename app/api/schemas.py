@@ -7,8 +7,10 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import jiter
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
+    Field,
     PrivateAttr,
     StringConstraints,
     ValidationError,
@@ -173,7 +175,8 @@ class Compare(PictureBody):
 class CompareAtThreshold(Compare):
     """The body of compare with its threshold in it."""
 
-    threshold: int
+    # The sample of the first guide has a blank behind the name; samples are taken as printed.
+    threshold: int = Field(validation_alias=AliasChoices("threshold", "threshold "))
 
     def at_threshold(self, query: Query) -> int:  # noqa: ARG002 - not in the query
         return in_range("threshold", self.threshold, 1, FULL_THRESHOLD)
@@ -203,7 +206,7 @@ Pictured = TypeVar("Pictured", bound=PictureBody)
 
 def parse(raw: bytes, schema: type[Schema]) -> Schema:
     """Read one JSON object. Raises `InvalidParameter`, which names fields and never values."""
-    return check(_json_object(raw), schema)
+    return check(json_object(raw), schema)
 
 
 def check(fields: Mapping[str, object], schema: type[Schema]) -> Schema:
@@ -222,7 +225,8 @@ def new_group_id(body: CreateGroup) -> str:
     return body.groupId
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
+def json_object(raw: bytes) -> dict[str, Any]:
+    """Read one JSON object. Raises `InvalidParameter`."""
     try:
         value = jiter.from_json(
             raw, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys"

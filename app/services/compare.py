@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 
 from app.domain.calibration import cosine
-from app.domain.errors import ImageError, Picture
+from app.domain.errors import ImageError, NoFaceFound, Picture
 from app.domain.ports import Vision
 from app.domain.values import (
     EVERY_FACE,
@@ -86,10 +86,12 @@ class CompareFaces:
 async def _source_first(
     source: Coroutine[None, None, list[Face]], target: Coroutine[None, None, list[Face]]
 ) -> tuple[list[Face], list[Face]]:
-    """Work on both at once; when both fail, the source's error is the one to tell."""
+    """Work on both at once; what is wrong with the source is told whatever the target is like."""
     targeting = asyncio.ensure_future(target)
     try:
         faces = await source
+        if not faces:
+            raise NoFaceFound
     except BaseException:
         targeting.cancel()
         await asyncio.gather(targeting, return_exceptions=True)

@@ -128,11 +128,16 @@ class SqlFaceStore:
 
 
 def _narrowed(page: PageQuery, only: FaceFilter) -> PageQuery:
+    only = replace(only, face_id=_lower(only.face_id), image_id=_lower(only.image_id))
     for column in (faces.c.face_id, faces.c.image_id, faces.c.external_image_id):
         wanted = getattr(only, column.name)
         if wanted is not None:
             page = page.where(column == wanted)
     return page
+
+
+def _lower(made_id: str | None) -> str | None:
+    return None if made_id is None else made_id.lower()
 
 
 class _State(NamedTuple):
