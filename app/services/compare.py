@@ -83,15 +83,20 @@ class CompareFaces:
         return compared
 
 
+async def _some(finding: Coroutine[None, None, list[Face]]) -> list[Face]:
+    faces = await finding
+    if not faces:
+        raise NoFaceFound
+    return faces
+
+
 async def _source_first(
     source: Coroutine[None, None, list[Face]], target: Coroutine[None, None, list[Face]]
 ) -> tuple[list[Face], list[Face]]:
     """Work on both at once; what is wrong with the source is told whatever the target is like."""
     targeting = asyncio.ensure_future(target)
     try:
-        faces = await source
-        if not faces:
-            raise NoFaceFound
+        faces = await _some(source)
     except BaseException:
         targeting.cancel()
         await asyncio.gather(targeting, return_exceptions=True)
