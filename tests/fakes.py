@@ -22,6 +22,7 @@ from app.domain.errors import (
     GroupExists,
     GroupNotFound,
     GroupQuotaExceeded,
+    ImageTooLarge,
     ImageTooSmall,
     InternalError,
     InvalidImageBytes,
@@ -139,6 +140,8 @@ class FakeImages:
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         self.limits.append(limits)
+        if isinstance(reference, UploadedImage) and len(reference.data) > limits.max_bytes:
+            raise ImageTooLarge
         found = self.known.get(_spelled(reference), _unknown(reference))
         if isinstance(found, Exception):
             raise found
@@ -467,7 +470,8 @@ class FakeKeys:
 
     async def authorize(self, app_key: str, secret_key: str) -> Tenant:
         tenant = await self.authenticate(app_key)
-        if not hmac.compare_digest(self._issued[app_key].secret_key, secret_key):
+        known = self._issued[app_key].secret_key
+        if not hmac.compare_digest(known.encode(), secret_key.encode()):
             raise WrongSecretKey
         return tenant
 

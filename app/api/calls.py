@@ -80,7 +80,7 @@ class Call:
         raw = await self._read(limit, ImageTooLarge())
         content_type = self.request.headers.get("content-type", "")
         if self.revision.forms and is_form(content_type):
-            fields = parse_form(raw, content_type, schema.PARTS)
+            fields = parse_form(raw, content_type, schema)
         else:
             fields = json_object(raw)
         # Where there are no flags they are fields nobody knows, whatever they hold.
@@ -114,8 +114,8 @@ class Call:
 
 
 def _room_for(picture: int) -> int:
-    """Characters of base64 for so many bytes, with CR and LF after every 64 characters."""
-    return picture * 4 // 3 * 66 // 64 + 64
+    """Characters of base64 for so many bytes, with CR and LF as JSON has them every 64 of them."""
+    return picture * 4 // 3 * 68 // 64 + 64
 
 
 async def open_v1(request: Request) -> Call:

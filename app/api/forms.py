@@ -5,12 +5,11 @@ from typing import Any
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from app.api.schemas import ImageField, Parts, uploaded
+from app.api.schemas import ImageField, Parts, PictureBody, uploaded
 from app.domain.errors import InvalidParameter
 
 MAX_PARTS = 16
 MAX_TEXT = 4096  # bytes of a part that is no file; URLs are the longest
-NUMBERS = frozenset({"limit", "threshold"})
 FLAGS = {"true": True, "false": False}
 
 
@@ -19,20 +18,20 @@ def is_form(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-def parse_form(raw: bytes, content_type: str, parts: Parts) -> dict[str, Any]:
+def parse_form(raw: bytes, content_type: str, schema: type[PictureBody]) -> dict[str, Any]:
     """The fields of a form as JSON would have them.
 
-    `parts` says which parts are pictures. Numbers and flags are read from their text, since a form
-    knows nothing else. Raises `InvalidParameter`.
+    `schema` says which parts are pictures, numbers or flags; a form itself knows nothing but
+    text. Raises `InvalidParameter`.
     """
     given: dict[str, bytes] = {}
     for name, content in _segments(raw, content_type):
         if name in given:
             raise InvalidParameter("a part of the form is given twice")
         given[name] = content
-    pictures = _pictures(given, parts)
-    texts = {name: _value(name, part) for name, part in given.items() if name not in parts}
-    return {**texts, **pictures}
+    pictures = _pictures(given, schema.PARTS)
+    others = {name: _text(part) for name, part in given.items() if name not in schema.PARTS}
+    return {**{name: _value(schema, name, text) for name, text in others.items()}, **pictures}
 
 
 def _segments(raw: bytes, content_type: str) -> Iterator[tuple[str, bytes]]:
@@ -69,11 +68,12 @@ def _pictures(given: Mapping[str, bytes], parts: Parts) -> dict[str, object]:
     return pictures
 
 
-def _value(name: str, content: bytes) -> str | int | bool:
-    text = _text(content)
-    if name in NUMBERS and text.isascii() and text.isdecimal():
+def _value(schema: type[PictureBody], name: str, text: str) -> str | int | bool:
+    field = schema.model_fields.get(name)
+    kind = None if field is None else field.annotation
+    if kind is int and text.isascii() and text.isdecimal():
         return int(text)
-    return FLAGS.get(text.lower(), text)
+    return FLAGS.get(text.lower(), text) if kind is bool else text
 
 
 def _text(content: bytes) -> str:

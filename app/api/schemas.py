@@ -7,10 +7,8 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import jiter
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
-    Field,
     PrivateAttr,
     StringConstraints,
     ValidationError,
@@ -175,8 +173,13 @@ class Compare(PictureBody):
 class CompareAtThreshold(Compare):
     """The body of compare with its threshold in it."""
 
-    # The sample of the first guide has a blank behind the name; samples are taken as printed.
-    threshold: int = Field(validation_alias=AliasChoices("threshold", "threshold "))
+    threshold: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_printed(cls, fields: Mapping[str, object]) -> dict[str, object]:
+        # The first guide's sample has `"threshold "`, with a blank; samples are taken as printed.
+        return {**{name.strip(): value for name, value in fields.items()}, **fields}
 
     def at_threshold(self, query: Query) -> int:  # noqa: ARG002 - not in the query
         return in_range("threshold", self.threshold, 1, FULL_THRESHOLD)
