@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import MultipartSegment, PushMultipartParser, parse_options_header
 
 from app.api.schemas import ImageField, Parts, PictureBody, uploaded
 from app.domain.errors import InvalidParameter
@@ -40,7 +40,7 @@ def _segments(raw: bytes, content_type: str) -> Iterator[tuple[str, bytes]]:
     try:
         with PushMultipartParser(boundary, len(raw), max_segment_count=MAX_PARTS) as parser:
             yield from _collected(parser, raw)
-    except (MultipartError, UnicodeError, ValueError):
+    except ValueError:  # whatever is wrong with a form is a kind of it
         raise InvalidParameter("the body is not a form") from None
 
 

@@ -93,8 +93,9 @@ def test_a_filter_given_twice_is_a_wrong_parameter(name, scene):
 
 
 def test_a_filter_goes_with_the_token_and_those_of_the_request_do_not_count(scene):
-    wanted = [scene.register(SOLO, externalImageId="gate")[0] for _ in range(3)]
-    other = scene.register(SOLO, externalImageId="door")[0]
+    labels = ["gate", "door"] * 3
+    faces = [scene.register(SOLO, externalImageId=label)[0] for label in labels]
+    wanted, other = faces[::2], faces[1]
     first, token = listed(scene, limit=1, external_image_id="gate")
 
     second, token = listed(scene, limit=200, external_image_id="door", next_token=token)
