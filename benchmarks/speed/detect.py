@@ -6,8 +6,8 @@
 A 640x480 photo with one face is analysed over and over: the networks alone on the tensors they
 were given, then the whole of vision, then (with --url) the HTTP call, one at a time and by short
 turns, so that whatever else the machine does falls on all alike. Medians, and ratios of medians.
-The processor's time leaves out whatever else ran meanwhile. With --server-pid it is the server's
-own in the row `http`; the clock's is the client's and the network's as well.
+The processor's time leaves out whatever else ran meanwhile; a server's counts with --server-pid,
+together with the client's own.
 """
 
 import argparse
@@ -43,7 +43,6 @@ WANTED = Wanted(orientation=True, mask=True)
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
 Step = Callable[[], Awaitable[object]]
-Clock = Callable[[], float]
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
@@ -124,16 +123,18 @@ class Cost:
     processor: float
 
 
-async def measure(steps: Mapping[str, tuple[Step, Clock]], turns: int) -> dict[str, Cost]:
+async def measure(
+    steps: Mapping[str, Step], turns: int, processor: Callable[[], float]
+) -> dict[str, Cost]:
     """The medians of each step; each runs a few times in a row, then the next."""
     taken: dict[str, list[Cost]] = {name: [] for name in steps}
     for _ in range(turns):
-        for name, (step, processor) in steps.items():
+        for name, step in steps.items():
             taken[name] += (await several(step, processor))[SETTLING:]
     return {name: middle(costs) for name, costs in taken.items()}
 
 
-async def several(step: Step, processor: Clock) -> list[Cost]:
+async def several(step: Step, processor: Callable[[], float]) -> list[Cost]:
     costs = []
     for _ in range(SETTLING + IN_A_ROW):
         start, worked = time.perf_counter(), processor()
@@ -150,12 +151,13 @@ def middle(costs: list[Cost]) -> Cost:
     )
 
 
-def processor_time(server: int) -> Clock:
-    """Seconds of processor time the threads of a server have used so far."""
+def processor_time(server: int | None) -> Callable[[], float]:
+    """Seconds of processor time used so far, by this process and by the server's threads."""
 
     def seconds() -> float:
-        tasks = Path(f"/proc/{server}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+        tasks = Path(f"/proc/{server}/task").glob("*/schedstat") if server else []
+        others = sum(int(task.read_text().split()[0]) for task in tasks)
+        return time.process_time() + others / 1e9
 
     return seconds
 
@@ -164,17 +166,15 @@ async def run(options: argparse.Namespace) -> dict[str, Cost]:
     catalog = PackCatalog(options.models, options.model_path)
     image = photo()
     analyzer = Analyzer.open(catalog, options.pack, workers=1, backlog=1)
-    ours = time.process_time
-    steps: dict[str, tuple[Step, Clock]] = {
-        "bare": (bare(catalog, catalog.get(options.pack), image), ours),
-        "analyze": (lambda: analyzer.analyze(image, WANTED), ours),
+    steps: dict[str, Step] = {
+        "bare": bare(catalog, catalog.get(options.pack), image),
+        "analyze": lambda: analyzer.analyze(image, WANTED),
     }
     if options.url:
         place = urllib.parse.urlsplit(options.url)
         server = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
-        theirs = processor_time(options.server_pid) if options.server_pid else ours
-        steps["http"] = (detect(server, options.app_key, image), theirs)
-    costs = await measure(steps, options.turns)
+        steps["http"] = detect(server, options.app_key, image)
+    costs = await measure(steps, options.turns, processor_time(options.server_pid))
     analyzer.close()
     return costs
 
