@@ -1,9 +1,10 @@
 """Rooms that fit every port of the domain, in memory and small enough to be obviously right."""
 
 import hmac
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -21,9 +22,11 @@ from app.domain.errors import (
     GroupExists,
     GroupNotFound,
     GroupQuotaExceeded,
+    ImageTooLarge,
     ImageTooSmall,
     InternalError,
     InvalidImageBytes,
+    InvalidImageFormat,
     InvalidImageUrl,
     InvalidPageToken,
     InvalidParameter,
@@ -41,6 +44,7 @@ from app.domain.values import (
     Eligibility,
     Embedding,
     Face,
+    FaceFilter,
     FaceRecord,
     FaceRow,
     Group,
@@ -48,6 +52,7 @@ from app.domain.values import (
     Image,
     ImageLimits,
     ImageReference,
+    ImageUrl,
     IssuedKey,
     KeyStatus,
     ModelVersion,
@@ -57,6 +62,7 @@ from app.domain.values import (
     PageScope,
     Point,
     Tenant,
+    UploadedImage,
     Wanted,
 )
 from app.services.compare import CompareFaces
@@ -122,12 +128,20 @@ class Album:
 
 
 class FakeImages:
-    """Satisfies `ImageSource`: texts and addresses stand for pictures, or for what is wrong."""
+    """Satisfies `ImageSource`: texts and addresses stand for pictures, or for what is wrong.
+
+    An uploaded file stands for the picture of the same base64 text. `limits` remembers what each
+    picture was opened under.
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, Image | Exception] = {}
+        self.limits: list[ImageLimits] = []
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
+        self.limits.append(limits)
+        if isinstance(reference, UploadedImage) and len(reference.data) > limits.max_bytes:
+            raise ImageTooLarge
         found = self.known.get(_spelled(reference), _unknown(reference))
         if isinstance(found, Exception):
             raise found
@@ -137,11 +151,23 @@ class FakeImages:
 
 
 def _spelled(reference: ImageReference) -> str:
-    return reference.text if isinstance(reference, Base64Image) else reference.url
+    match reference:
+        case Base64Image(text):
+            return text
+        case ImageUrl(url):
+            return url
+        case UploadedImage(data):
+            return b64encode(data).decode()
 
 
 def _unknown(reference: ImageReference) -> FaceError:
-    return InvalidImageBytes() if isinstance(reference, Base64Image) else InvalidImageUrl()
+    match reference:
+        case Base64Image():
+            return InvalidImageBytes()
+        case ImageUrl():
+            return InvalidImageUrl()
+        case UploadedImage():
+            return InvalidImageFormat()
 
 
 class FakeVision:
@@ -324,9 +350,12 @@ class FakeFaces:
         version = self._database.bump(group.row)
         self._database.removed[group.row].append((version, gone.record.row))
 
-    async def page(self, group: Group, before: FaceRow | None, limit: int) -> list[FaceRecord]:
+    async def page(
+        self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
+    ) -> list[FaceRecord]:
         records = (s.record for s in self._all(group) if before is None or s.record.row < before)
-        return sorted(records, key=lambda record: -record.row)[:limit]
+        shown = (record for record in records if _lets_through(only, record))
+        return sorted(shown, key=lambda record: -record.row)[:limit]
 
     async def find(self, group: Group, face_id: str) -> tuple[FaceRecord, Embedding]:
         stored = self._stored(group, face_id)
@@ -357,6 +386,11 @@ class FakeFaces:
             box=face.box,
             confidence=face.confidence,
         )
+
+
+def _lets_through(only: FaceFilter, record: FaceRecord) -> bool:
+    asked = {name: value for name, value in asdict(only).items() if value is not None}
+    return all(getattr(record, name) == value for name, value in asked.items())
 
 
 class FakeChanges:
@@ -436,7 +470,8 @@ class FakeKeys:
 
     async def authorize(self, app_key: str, secret_key: str) -> Tenant:
         tenant = await self.authenticate(app_key)
-        if not hmac.compare_digest(self._issued[app_key].secret_key, secret_key):
+        known = self._issued[app_key].secret_key
+        if not hmac.compare_digest(known.encode(), secret_key.encode()):
             raise WrongSecretKey
         return tenant
 

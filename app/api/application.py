@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from app.api import errors, health
 from app.api.middleware import Observe
-from app.api.routes import v1
+from app.api.routes import v1, v2
 from app.api.services import Services
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -34,4 +34,5 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.add_middleware(Observe)
     health.install(app)
     v1.install(app)
+    v2.install(app)
     return app

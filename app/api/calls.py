@@ -1,20 +1,33 @@
 """Who calls, and what the address and the body of the call say."""
 
 from dataclasses import dataclass
-from typing import Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import Depends, Request
+from fastapi import Request
 
-from app.api.revisions import REVISIONS, Revision
-from app.api.schemas import GROUP_ID, Schema, parse
+from app.api.errors import REVISION
+from app.api.forms import is_form, parse_form
+from app.api.revisions import DEFAULT_REVISION, REVISIONS, V2, Revision
+from app.api.schemas import (
+    GROUP_ID,
+    Flags,
+    Pictured,
+    Schema,
+    check,
+    in_range,
+    json_object,
+    parse,
+)
 from app.api.services import Services
-from app.domain.errors import ImageTooLarge, InternalError, InvalidParameter
+from app.domain.errors import (
+    FaceError,
+    ImageTooLarge,
+    InternalError,
+    InvalidParameter,
+    WrongSecretKey,
+)
 from app.domain.values import Tenant
 
-# A picture of 3,000,000 bytes is 4,000,000 characters of base64, 4,105,264 with line breaks every
-# 76 characters; the rest is room for the fields around it.
-PICTURE_BODY = 4_300_000
 SMALL_BODY = 65_536
 MAX_DIGITS = 10
 MAX_QUERY_FIELDS = 100
@@ -47,27 +60,45 @@ class Call:
         text = self._query(name)
         if text is None or not (text.isascii() and text.isdecimal()) or len(text) > MAX_DIGITS:
             raise InvalidParameter(f"{name} must be a whole number {low}..{high}")
-        if not low <= (value := int(text)) <= high:
-            raise InvalidParameter(f"{name} must be a whole number {low}..{high}")
-        return value
+        return in_range(name, int(text), low, high)
 
     @property
     def page_token(self) -> str | None:
         """The query's next-token; an empty one begins the list, as the first request does."""
         return self._query("next-token") or None
 
-    async def body(self, schema: type[Schema], *, pictures: int) -> Schema:
-        """The JSON body, read no further than it may be long.
+    async def body(self, schema: type[Schema]) -> Schema:
+        """A small JSON body. Raises `InvalidParameter`."""
+        return parse(await self._read(SMALL_BODY, InvalidParameter("the body is too long")), schema)
 
-        Raises `InvalidParameter`, and `ImageTooLarge` when a body with pictures is too long.
+    async def pictures(self, schema: type[Pictured], count: int = 1) -> Pictured:
+        """A body with pictures, as JSON or, where the revision knows them, as a form.
+
+        Raises `InvalidParameter`, and `ImageTooLarge` when it is longer than `count` pictures.
         """
-        limit = pictures * PICTURE_BODY or SMALL_BODY
+        limit = count * _room_for(self.revision.image.max_bytes) + SMALL_BODY
+        raw = await self._read(limit, ImageTooLarge())
+        content_type = self.request.headers.get("content-type", "")
+        if self.revision.forms and is_form(content_type):
+            fields = parse_form(raw, content_type, schema)
+        else:
+            fields = json_object(raw)
+        # Where there are no flags they are fields nobody knows, whatever they hold.
+        unknown = () if self.revision.flags else Flags.model_fields
+        return check({name: fields[name] for name in fields if name not in unknown}, schema)
+
+    def filter(self, name: str) -> str | None:
+        """A filter of a list; an empty one is none."""
+        return self._query(name) or None
+
+    async def _read(self, limit: int, too_long: FaceError) -> bytes:
+        """The body, read no further than it may be long."""
         raw = bytearray()
         async for chunk in self.request.stream():
             raw += chunk
             if len(raw) > limit:
-                raise ImageTooLarge if pictures else InvalidParameter("the body is too long")
-        return parse(bytes(raw), schema)
+                raise too_long
+        return bytes(raw)
 
     def _query(self, name: str) -> str | None:
         # Raw, because Request.url puts the Host header and the query together to cut them again.
@@ -82,16 +113,51 @@ class Call:
         return values[0] if values else None
 
 
-async def open_call(request: Request) -> Call:
-    """Authenticate before anything else is looked at. Raises `UnknownAppKey`."""
+def _room_for(picture: int) -> int:
+    """Characters of base64 for so many bytes, with CR and LF as JSON has them every 64 of them."""
+    return picture * 4 // 3 * 68 // 64 + 64
+
+
+async def open_v1(request: Request) -> Call:
+    """A call under the v1.0 prefix, in the revision its appKey was made for.
+
+    Authenticates before anything else is looked at. Raises `Unauthorized`.
+    """
+    services = _services(request, REVISIONS[DEFAULT_REVISION])
+    app_key = str(request.path_params["appKey"])
+    tenant = await services.keys.authenticate(app_key)
+    revision = REVISIONS.get(tenant.revision)
+    if revision is None:
+        raise InternalError("the revision of this key is not served here")
+    request.scope[REVISION] = revision
+    if revision.needs_secret:
+        tenant = await services.keys.authorize(app_key, _secret_key(request))
+    return _opened(request, services, tenant, revision)
+
+
+async def open_v2(request: Request) -> Call:
+    """A call under the v2.0 prefix. Raises `Unauthorized`."""
+    services = _services(request, V2)
+    app_key = str(request.path_params["appKey"])
+    tenant = await services.keys.authorize(app_key, _secret_key(request))
+    return _opened(request, services, tenant, V2)
+
+
+def _services(request: Request, revision: Revision) -> Services:
+    # Errors are told in this revision as long as no key says otherwise.
+    request.scope[REVISION] = revision
     services: Services = request.app.state.services
-    tenant = await services.keys.authenticate(str(request.path_params["appKey"]))
+    return services
+
+
+def _opened(request: Request, services: Services, tenant: Tenant, revision: Revision) -> Call:
     request.scope["facereco.tenant"] = tenant.name
-    try:
-        revision = REVISIONS[tenant.revision]
-    except KeyError:
-        raise InternalError("the revision of this key is not served here") from None
     return Call(request, services, tenant, revision)
 
 
-CallDep = Annotated[Call, Depends(open_call)]
+def _secret_key(request: Request) -> str:
+    """The one Authorization header, bare as the guides have it or after `Bearer `."""
+    given = request.headers.getlist("authorization")
+    if len(given) != 1:
+        raise WrongSecretKey
+    return given[0].removeprefix("Bearer ").strip()

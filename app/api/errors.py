@@ -1,9 +1,7 @@
-"""The one table from what went wrong to the contract's codes, and the handlers that use it."""
+"""Answers every error in the contract's envelope, with the code of the caller's revision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -11,50 +9,16 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from app.api.answers import Answer, answer
+from app.api.codes import INTERNAL, ResultCode, result_code
+from app.api.revisions import DEFAULT_REVISION, REVISIONS, Revision
 from app.domain import errors
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ResultCode:
-    """A code of the contract with its exact token."""
-
-    code: int
-    message: str
-
-
-INTERNAL = ResultCode(-50000, "InternalServerError")
-PARTIAL_QUOTA = ResultCode(40070, "ServiceQuotaExceededPartialSuccessException")
-
-CODES: Mapping[type[errors.FaceError], ResultCode] = MappingProxyType(
-    {
-        errors.InvalidParameter: ResultCode(-40000, "InvalidParam"),
-        errors.InvalidGroupId: ResultCode(-40010, "InvalidGroupID"),
-        errors.GroupExists: ResultCode(-40020, "DuplicatedGroupID"),
-        errors.GroupNotFound: ResultCode(-40030, "NotFoundGroupError"),
-        errors.InvalidPageToken: ResultCode(-40040, "InvalidTokenError"),
-        errors.FaceNotFound: ResultCode(-40050, "NotFoundFaceIDError"),
-        errors.GroupQuotaExceeded: ResultCode(-40070, "ServiceQuotaExceededException"),
-        errors.FaceQuotaExceeded: ResultCode(-40070, "ServiceQuotaExceededException"),
-        errors.Unauthorized: ResultCode(-41000, "UnauthorizedAppKey"),
-        errors.ImageTooLarge: ResultCode(-45020, "ImageTooLargeException"),
-        errors.InvalidImageBytes: ResultCode(-45030, "InvalidImageBytesException"),
-        errors.InvalidImageFormat: ResultCode(-45040, "InvalidImageFormatException"),
-        errors.InvalidImageUrl: ResultCode(-45050, "InvalidImageURLException"),
-        errors.ImageTimeout: ResultCode(-45060, "ImageTimeoutError"),
-        errors.InvalidImageFile: ResultCode(-45080, "InvalidImageFileException"),
-        errors.InternalError: INTERNAL,
-    }
-)
-
-
-def result_code(error: errors.FaceError) -> ResultCode:
-    """The entry of the nearest class in the table, as Starlette finds exception handlers."""
-    for kind in type(error).__mro__:
-        if kind in CODES:
-            return CODES[kind]
-    return INTERNAL
+# Under which a request keeps its revision, so that an error is told in it.
+REVISION = "facereco.revision"
+DEFAULT = REVISIONS[DEFAULT_REVISION]
 
 
 def install(app: FastAPI) -> None:
@@ -66,17 +30,26 @@ def install(app: FastAPI) -> None:
 async def _face_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.FaceError):
         raise error
-    code = result_code(error)
     if isinstance(error, errors.InternalError):
         log.warning("request failed", kind=type(error).__name__, detail=error.detail)
+    code = _told(request.scope.get(REVISION, DEFAULT), error)
     if isinstance(error, errors.Overloaded | errors.StoreUnavailable):
         return _failure(request, code, error.detail, {"Retry-After": "1"})
     return _failure(request, code, error.detail)
 
 
+def _told(revision: Revision, error: errors.FaceError) -> ResultCode:
+    """The code and token of an error in a revision."""
+    code = result_code(revision.codes, error)
+    if revision.names_picture and isinstance(error, errors.ImageError) and error.picture:
+        # As the tables of those revisions print it: "Image", the plain token, which picture.
+        return ResultCode(code.code, f"Image{code.message}:{error.picture.value}")
+    return code
+
+
 async def _no_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
-    invalid = CODES[errors.InvalidParameter]
+    invalid = DEFAULT.codes[errors.InvalidParameter]
     response = _failure(request, invalid, HTTPStatus(status).phrase)
     response.status_code = status
     if status == HTTPStatus.METHOD_NOT_ALLOWED:

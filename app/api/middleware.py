@@ -10,7 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import INTERNAL, internal_failure
+from app.api.codes import INTERNAL
+from app.api.errors import internal_failure
 
 log = structlog.get_logger(__name__)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.api.revisions import Revision
 from app.api.services import Presentation
 from app.domain.values import Box, Face, FaceRecord, Group, Orientation, Point
 from app.services.compare import ComparedFace
@@ -17,9 +18,10 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Renders in one presentation."""
+    """Renders in one presentation and revision."""
 
     presentation: Presentation
+    revision: Revision
 
     def detail(self, face: Face) -> Fields:
         """A face of the request's picture; what was not asked for is left out."""
@@ -36,6 +38,13 @@ class Renderer:
             fields["mask"] = face.mask
         fields["confidence"] = self._confidence(face.confidence)
         return fields
+
+    def source(self, face: Face) -> Fields:
+        """The face a search or comparison started from."""
+        fields = self.detail(face)
+        if self.revision.source_details:
+            return fields
+        return {name: fields[name] for name in ("bbox", "confidence")}
 
     def stored(self, face: FaceRecord) -> Fields:
         """A registered face; an externalImageId that was not given is left out."""
@@ -57,7 +66,10 @@ class Renderer:
 
     def group(self, group: Group) -> Fields:
         """A group as the list shows it."""
-        return {"groupId": group.id, "modelVersion": group.model}
+        fields: Fields = {"groupId": group.id}
+        if self.revision.model_version:
+            fields["modelVersion"] = group.model
+        return fields
 
     def group_details(self, group: Group) -> Fields:
         return {

@@ -30,6 +30,8 @@ FaceError
 ConfigurationError            the server cannot start as it is set up (exit code 78)
 """
 
+from enum import Enum
+
 
 class FaceError(Exception):
     """Something a request can meet. `detail` is for a person to read and never repeats input."""
@@ -94,8 +96,16 @@ class WrongSecretKey(Unauthorized):
     detail = "the secretKey is missing or wrong"
 
 
+class Picture(Enum):
+    """Which of two pictures an error is about."""
+
+    SOURCE = "Source"
+    TARGET = "Target"
+
+
 class ImageError(FaceError):
     detail = "the image cannot be used"
+    picture: Picture | None = None  # set where a request has two
 
 
 class ImageTooLarge(ImageError):

@@ -8,6 +8,7 @@ from app.domain.values import (
     Cursor,
     Embedding,
     Face,
+    FaceFilter,
     FaceRecord,
     FaceRow,
     Group,
@@ -111,8 +112,10 @@ class FaceStore(Protocol):
         """Raises `FaceNotFound`, `GroupNotFound`."""
         ...
 
-    async def page(self, group: Group, before: FaceRow | None, limit: int) -> list[FaceRecord]:
-        """Up to `limit` faces, newest first, beginning behind `before`."""
+    async def page(
+        self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
+    ) -> list[FaceRecord]:
+        """Up to `limit` faces that `only` lets through, newest first, beginning behind `before`."""
         ...
 
     async def find(self, group: Group, face_id: str) -> tuple[FaceRecord, Embedding]:

@@ -121,7 +121,14 @@ class ImageUrl:
     url: str = field(repr=False)
 
 
-ImageReference = Base64Image | ImageUrl
+@dataclass(frozen=True, slots=True)
+class UploadedImage:
+    """A picture file as a form carried it."""
+
+    data: bytes = field(repr=False)
+
+
+ImageReference = Base64Image | ImageUrl | UploadedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +210,15 @@ class FaceRecord:
     external_image_id: str | None
     box: Box
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFilter:
+    """Which faces of a group a list shows: those equal in everything that is given."""
+
+    face_id: str | None = None
+    image_id: str | None = None
+    external_image_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

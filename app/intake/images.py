@@ -4,7 +4,15 @@ import asyncio
 from concurrent.futures import Executor
 from typing import Protocol
 
-from app.domain.values import Base64Image, Image, ImageLimits, ImageReference, ImageUrl
+from app.domain.errors import ImageTooLarge
+from app.domain.values import (
+    Base64Image,
+    Image,
+    ImageLimits,
+    ImageReference,
+    ImageUrl,
+    UploadedImage,
+)
 from app.intake.base64_bytes import decode_base64
 from app.intake.decoding import decode
 
@@ -36,6 +44,8 @@ class Intake:
             case ImageUrl(url):
                 data = await self._downloads.fetch(url, max_bytes=limits.max_bytes)
                 return await loop.run_in_executor(self._workers, decode, data, limits)
+            case UploadedImage(data):
+                return await loop.run_in_executor(self._workers, _open_upload, data, limits)
 
     def close(self) -> None:
         """Drop what waits and let what runs finish; afterwards nothing can be opened."""
@@ -44,3 +54,9 @@ class Intake:
 
 def _open_base64(text: str, limits: ImageLimits) -> Image:
     return decode(decode_base64(text, max_bytes=limits.max_bytes), limits)
+
+
+def _open_upload(data: bytes, limits: ImageLimits) -> Image:
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge
+    return decode(data, limits)

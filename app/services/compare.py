@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 
 from app.domain.calibration import cosine
+from app.domain.errors import ImageError, NoFaceFound, Picture
 from app.domain.ports import Vision
 from app.domain.values import (
     EVERY_FACE,
@@ -54,13 +55,24 @@ class CompareFaces:
     ) -> Comparison:
         """Raises `ImageError`, `ImageTooSmall`, and `NoFaceFound` for the source alone."""
         model = self._vision.default_model
-        one = self._detect(source, limits, replace(wanted, embeddings=1), model)
-        all_ = self._detect(target, limits, replace(wanted, embeddings=EVERY_FACE), model)
-        faces, others = await _source_first(one, all_)
+        one, every = replace(wanted, embeddings=1), replace(wanted, embeddings=EVERY_FACE)
+        faces, others = await _source_first(
+            self._found(source, limits, one, Picture.SOURCE),
+            self._found(target, limits, every, Picture.TARGET),
+        )
         face, embedding = largest(faces)
         compared = self._similarities(embedding, others)
         matched = [other for other in compared if other.similarity >= threshold]
         return Comparison(model, face, matched, compared[len(matched) :])
+
+    async def _found(
+        self, reference: ImageReference, limits: ImageLimits, wanted: Wanted, picture: Picture
+    ) -> list[Face]:
+        try:
+            return await self._detect(reference, limits, wanted, self._vision.default_model)
+        except ImageError as error:
+            error.picture = picture
+            raise
 
     def _similarities(self, source: Embedding, faces: list[Face]) -> list[ComparedFace]:
         similarity = self._vision.calibration(self._vision.default_model).similarity
@@ -71,13 +83,20 @@ class CompareFaces:
         return compared
 
 
+async def _some(finding: Coroutine[None, None, list[Face]]) -> list[Face]:
+    faces = await finding
+    if not faces:
+        raise NoFaceFound
+    return faces
+
+
 async def _source_first(
     source: Coroutine[None, None, list[Face]], target: Coroutine[None, None, list[Face]]
 ) -> tuple[list[Face], list[Face]]:
-    """Work on both at once; when both fail, the source's error is the one to tell."""
+    """Work on both at once; what is wrong with the source is told whatever the target is like."""
     targeting = asyncio.ensure_future(target)
     try:
-        faces = await source
+        faces = await _some(source)
     except BaseException:
         targeting.cancel()
         await asyncio.gather(targeting, return_exceptions=True)

@@ -1,11 +1,12 @@
 """Listing and deleting the faces of a group."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from app.domain.errors import InvalidPageToken
 from app.domain.ports import FaceStore, GroupStore, PageTokens
 from app.domain.values import (
     Cursor,
+    FaceFilter,
     FaceRecord,
     FaceRow,
     Listing,
@@ -37,23 +38,36 @@ class Faces:
         group = await self._groups.get(tenant, group_id)
         await self._faces.delete(group, face_id)
 
-    async def page(self, tenant: Tenant, group_id: str, limit: int, token: str | None) -> FacePage:
-        """One page; with `token` its frozen limit counts.
+    async def page(
+        self,
+        tenant: Tenant,
+        group_id: str,
+        limit: int,
+        token: str | None,
+        *,
+        only: FaceFilter,
+    ) -> FacePage:
+        """One page; with `token` the limit and the filters frozen in it count.
 
         Raises `GroupNotFound`, `InvalidPageToken`.
         """
         group = await self._groups.get(tenant, group_id)
         scope = PageScope(tenant.id, Listing.FACES, group.row)
-        cursor = Cursor(limit) if token is None else self._tokens.read(scope, token)
+        cursor = self._tokens.read(scope, token) if token else Cursor(limit, filters=_frozen(only))
         # One more than shown tells whether there is a next page.
-        records = await self._faces.page(group, _row(cursor), cursor.limit + 1)
-        shown = records[: cursor.limit]
-        more = len(records) > len(shown)
-        return FacePage(group.model, shown, self._next(scope, cursor, shown) if more else "")
+        after, shown = _row(cursor), FaceFilter(**cursor.filters)
+        records = await self._faces.page(group, after, cursor.limit + 1, shown)
+        faces = records[: cursor.limit]
+        more = len(records) > len(faces)
+        return FacePage(group.model, faces, self._next(scope, cursor, faces) if more else "")
 
     def _next(self, scope: PageScope, cursor: Cursor, shown: list[FaceRecord]) -> str:
         last = str(shown[-1].row)
         return self._tokens.issue(scope, Cursor(cursor.limit, last, cursor.filters))
+
+
+def _frozen(only: FaceFilter) -> dict[str, str]:
+    return {name: value for name, value in asdict(only).items() if value is not None}
 
 
 def _row(cursor: Cursor) -> FaceRow | None:

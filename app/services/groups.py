@@ -1,9 +1,13 @@
 """Making, listing, describing and deleting groups."""
 
+import sys
 from dataclasses import dataclass
 
 from app.domain.ports import FaceIndex, GroupStore, PageTokens, Vision
 from app.domain.values import Cursor, Group, Listing, PageScope, Tenant
+
+# Revisions that know no quota of groups.
+UNLIMITED = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ class Groups:
         self._tokens = tokens
         self._quota = quota
 
-    async def create(self, tenant: Tenant, group_id: str) -> None:
-        """Make an empty group of the default model. Raises `GroupExists`, `GroupQuotaExceeded`."""
+    async def create(self, tenant: Tenant, group_id: str, *, limited: bool = True) -> None:
+        """Make an empty group of the default model; without `limited` no quota counts.
+
+        Raises `GroupExists`, `GroupQuotaExceeded`.
+        """
         model = self._vision.default_model
-        await self._store.create(tenant, group_id, model, quota=self._quota)
+        quota = self._quota if limited else UNLIMITED
+        await self._store.create(tenant, group_id, model, quota=quota)
 
     async def details(self, tenant: Tenant, group_id: str) -> Group:
         """Raises `GroupNotFound`."""

@@ -1,12 +1,13 @@
 """The faces of each group, vectors sealed; every change bumps the group's version."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound, RecordCorrupt
-from app.domain.values import Box, Embedding, FaceRecord, FaceRow, Group, NewFace
+from app.domain.values import Box, Embedding, FaceFilter, FaceRecord, FaceRow, Group, NewFace
 from app.storage.corruption import Corruption
 from app.storage.database import AnyRow, Database
 from app.storage.tables import deletions, faces, groups
@@ -24,7 +25,9 @@ _COLUMNS = (
     faces.c.y1,
     faces.c.confidence,
 )
-_PAGE = (
+PageQuery = Select[tuple[Any, ...]]
+
+_PAGE: PageQuery = (
     select(*_COLUMNS)
     .where(faces.c.group_row == bindparam("group_row"), faces.c.row < bindparam("before"))
     .order_by(faces.c.row.desc())
@@ -75,10 +78,15 @@ class SqlFaceStore:
     async def delete(self, group: Group, face_id: str) -> None:
         await self._database.write(lambda c: _delete(c, group, face_id))
 
-    async def page(self, group: Group, before: FaceRow | None, limit: int) -> list[FaceRecord]:
+    async def page(
+        self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
+    ) -> list[FaceRecord]:
+        if not all(is_storable(value) for value in astuple(only) if value is not None):
+            return []
+        page = _narrowed(_PAGE, only)
         behind = _BEYOND_EVERY_ROW if before is None else before
         bounds = {"group_row": group.row, "before": behind, "limit": limit}
-        rows = await self._database.read(lambda c: c.execute(_PAGE, bounds).all())
+        rows = await self._database.read(lambda c: c.execute(page, bounds).all())
         return [_record(row) for row in rows]
 
     async def find(self, group: Group, face_id: str) -> tuple[FaceRecord, Embedding]:
@@ -117,6 +125,19 @@ class SqlFaceStore:
             self._corruption.found(group.row, row.face_id)
             raise
         return _record(row), vector
+
+
+def _narrowed(page: PageQuery, only: FaceFilter) -> PageQuery:
+    only = replace(only, face_id=_lower(only.face_id), image_id=_lower(only.image_id))
+    for column in (faces.c.face_id, faces.c.image_id, faces.c.external_image_id):
+        wanted = getattr(only, column.name)
+        if wanted is not None:
+            page = page.where(column == wanted)
+    return page
+
+
+def _lower(made_id: str | None) -> str | None:
+    return None if made_id is None else made_id.lower()
 
 
 class _State(NamedTuple):

@@ -122,6 +122,8 @@ faces = Table(
     UniqueConstraint("group_row", "face_id"),
     Index(None, "group_row", "added_version"),
     Index(None, "group_row", "row"),
+    Index(None, "group_row", "image_id"),
+    Index(None, "group_row", "external_image_id"),
     sqlite_autoincrement=True,
 )
 

@@ -84,6 +84,10 @@ def upgrade() -> None:
         op.f("ix_faces_group_row_added_version"), "faces", ["group_row", "added_version"]
     )
     op.create_index(op.f("ix_faces_group_row_row"), "faces", ["group_row", "row"])
+    op.create_index(op.f("ix_faces_group_row_image_id"), "faces", ["group_row", "image_id"])
+    op.create_index(
+        op.f("ix_faces_group_row_external_image_id"), "faces", ["group_row", "external_image_id"]
+    )
     op.create_table(
         "deletions",
         sa.Column("group_row", BIGINT, nullable=False),

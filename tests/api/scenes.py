@@ -1,21 +1,44 @@
 """The house most HTTP tests play in: two tenants, a group with two faces, a few pictures."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from app.domain.values import IssuedKey
 from tests.fakes import ADA, BOB, CLEO, Drawn, House, serving
 
 PREFIX = "/nhn-face-reco/v1.0/appkeys"
+PREFIX_V2 = "/v2.0/appkeys"
 GROUP = "staff"
 SOLO = "c29sbw=="
 CROWD = "Y3Jvd2Q="
 NOBODY = "bm9ib2R5"
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """How clients of one revision call: `edition` is what their appKeys are made for."""
+
+    edition: str
+    prefix: str = PREFIX
+    secret: bool = False
+    faces: str = "/groups/{}"  # where faces are registered
+
+
+SURFACES: Mapping[str, Surface] = MappingProxyType(
+    {
+        "alpha": Surface("alpha", secret=True),
+        "2021": Surface("2021"),
+        "v1.0": Surface("v1.0"),
+        "v2.0": Surface("v1.0", PREFIX_V2, secret=True, faces="/groups/{}/faces"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +47,28 @@ class Scene:
 
     house: House
     client: TestClient
-    key: str
-    other_key: str
+    mine: IssuedKey
+    theirs: IssuedKey
+    surface: Surface
+
+    @property
+    def key(self) -> str:
+        return self.mine.app_key
+
+    @property
+    def other_key(self) -> str:
+        return self.theirs.app_key
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The headers a client of this surface sends with every request."""
+        return {"Authorization": self.mine.secret_key} if self.surface.secret else {}
 
     def call(self, method: str, path: str, /, key: str | None = None, **options: Any) -> Response:
         """Send a request to `path` under the prefix and the appKey."""
-        return self.client.request(method, f"{PREFIX}/{key or self.key}{path}", **options)
+        headers = {**self.credentials, **options.pop("headers", {})}
+        target = f"{self.surface.prefix}/{key or self.key}{path}"
+        return self.client.request(method, target, headers=headers, **options)
 
     def data(self, method: str, path: str, /, **options: Any) -> dict[str, Any]:
         """The data of a request that succeeds."""
@@ -42,7 +81,7 @@ class Scene:
     def register(self, picture: str, group: str = GROUP, **fields: Any) -> list[str]:
         """Add the faces of a picture; their ids, largest first."""
         body = {"image": {"bytes": picture}, "limit": 20, **fields}
-        added = self.data("POST", f"/groups/{group}", json=body)["addedFaces"]
+        added = self.data("POST", self.surface.faces.format(group), json=body)["addedFaces"]
         return [face["faceId"] for face in added]
 
     def shown(self, group: str = GROUP) -> list[str]:
@@ -65,27 +104,30 @@ def furnish(house: House) -> None:
 
 
 @contextmanager
-def open_scene(house: House | None = None) -> Iterator[Scene]:
-    """Serve a furnished house, with a group called `GROUP` that is empty."""
+def open_scene(house: House | None = None, revision: str = "v1.0") -> Iterator[Scene]:
+    """Serve a furnished house to clients of a revision, with an empty group called `GROUP`."""
     house = house or House()
     furnish(house)
-    mine, theirs = asyncio.run(_keys(house))
+    surface = SURFACES[revision]
+    mine, theirs = asyncio.run(_keys(house, surface.edition))
     with serving(house) as client:
-        scene = Scene(house, client, mine, theirs)
+        scene = Scene(house, client, mine, theirs, surface)
         scene.data("POST", "/groups", json={"groupId": GROUP})
         yield scene
 
 
-async def _keys(house: House) -> tuple[str, str]:
-    mine = await house.keys.create("shop", "v1.0")
-    theirs = await house.keys.create("rival", "v1.0")
-    return mine.app_key, theirs.app_key
+async def _keys(house: House, edition: str) -> tuple[IssuedKey, IssuedKey]:
+    return await house.keys.create("shop", edition), await house.keys.create("rival", edition)
 
 
 def code(answer: Response) -> int:
     """The result code of an answer that is well formed."""
+    return told(answer)[0]
+
+
+def told(answer: Response) -> tuple[int, str]:
+    """The result code and its token of an answer that is well formed."""
     assert answer.status_code == 200, answer.text
     header = answer.json()["header"]
     assert header["isSuccessful"] is (header["resultCode"] >= 0)
-    result: int = header["resultCode"]
-    return result
+    return header["resultCode"], header["resultMessage"]

@@ -8,6 +8,7 @@ import structlog
 
 from app.domain import errors
 from tests.api import wire
+from tests.api.parts import file, form, text
 from tests.api.scenes import CROWD, GROUP, PREFIX, SOLO, code, open_scene
 from tests.fakes import House
 
@@ -103,6 +104,39 @@ async def test_what_was_sent_is_neither_answered_nor_logged(
     assert answer.code < 0
     assert not holds_canary(answer.headers, answer.body, lines, caplog.records)
     assert lasting.key not in repr((answer.headers, answer.body, lines))
+
+
+FORMS = {
+    "part name": (text(CANARY, "x"),),
+    "file name": (file("imageFile", b"x", CANARY),),
+    "file": (file("imageFile", CANARY.encode()),),
+    "address": (text("imageUrl", f"https://{CANARY}/"),),
+    "flag": (file("imageFile", b"solo"), text("mask", CANARY)),
+    "part twice": (text(CANARY, CANARY), text(CANARY, CANARY)),
+    "text that is not UTF-8": (file("imageUrl", CANARY.encode() + b"\xff"),),
+}
+
+
+@pytest.mark.parametrize("parts", FORMS.values(), ids=FORMS.keys())
+def test_what_a_form_holds_is_neither_answered_nor_logged(parts, lines, caplog):
+    with open_scene(revision="v2.0") as scene:
+        answer = scene.call("POST", "/faces/detect", **form(*parts).options)
+
+    assert code(answer) < 0
+    assert not holds_canary(answer.headers, answer.text, lines, caplog.records)
+
+
+@pytest.mark.parametrize("revision", ["alpha", "v2.0"])
+@pytest.mark.parametrize("given", [CANARY, f"Bearer {CANARY}", ""])
+def test_a_secret_key_is_never_logged_right_or_wrong(given, revision, lines, caplog):
+    with open_scene(revision=revision) as scene:
+        right = scene.call("GET", "/groups?limit=1")
+        wrong = scene.call("GET", "/groups?limit=1", headers={"Authorization": given})
+
+    seen = repr((right.headers, right.text, wrong.headers, wrong.text, lines, caplog.records))
+    assert (code(right), code(wrong) < 0) == (0, True)
+    assert CANARY not in seen
+    assert scene.mine.secret_key not in seen
 
 
 async def test_a_success_logs_nothing_of_what_was_sent(scene, lines, caplog):

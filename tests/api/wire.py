@@ -26,6 +26,11 @@ class WireAnswer:
         assert header["isSuccessful"] is (header["resultCode"] >= 0)
         return int(header["resultCode"])
 
+    @property
+    def told(self) -> tuple[int, str]:
+        """The result code and its token."""
+        return self.code, json.loads(self.body)["header"]["resultMessage"]
+
 
 async def send(
     app: ASGIApp,

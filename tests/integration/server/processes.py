@@ -89,7 +89,14 @@ class ServerProcess:
 
     @property
     def app_key(self) -> str:
-        found = re.search(r"appKey\s+(\S+)", self.output)
+        return self._printed("appKey")
+
+    @property
+    def secret_key(self) -> str:
+        return self._printed("secretKey")
+
+    def _printed(self, name: str) -> str:
+        found = re.search(rf"{name}\s+(\S+)", self.output)
         assert found is not None
         return found[1]
 

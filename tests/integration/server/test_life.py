@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import skimage.data
@@ -30,6 +31,7 @@ def server(tmp_path_factory, database_url) -> Iterator[ServerProcess]:
     settings = {"database_url": database_url} if database_url else {}
     process = ServerProcess(tmp_path_factory.mktemp("life") / "data", settings).start()
     process.key = process.app_key  # type: ignore[attr-defined]  # a restart prints no key
+    process.secret = process.secret_key  # type: ignore[attr-defined]  # nor this one
     yield process
     process.stop()
 
@@ -162,6 +164,22 @@ def test_a_picture_turned_by_its_exif_is_answered_as_a_viewer_shows_it(client, a
     ours, theirs = turned["faceDetails"][0], upright["faceDetails"][0]
     assert ours["bbox"] == pytest.approx(theirs["bbox"], abs=0.02)
     assert ours["landmarks"][0]["x"] < ours["landmarks"][1]["x"]
+
+
+def test_a_file_in_a_form_is_answered_like_the_same_bytes_in_json(server, client, crowd):
+    in_json = client.ask("POST", "/detect", {"image": image(crowd)})
+
+    by_form = httpx.post(
+        f"{server.base}/v2.0/appkeys/{server.key}/faces/detect",
+        headers={"Authorization": server.secret},
+        files={"imageFile": ("image.jpg", crowd.read_bytes(), "image/jpeg")},
+        data={"mask": "true"},
+        timeout=60,
+    )
+
+    assert by_form.json()["header"]["resultMessage"] == "Success"
+    assert by_form.json()["data"] == in_json
+    assert in_json["faceDetailCount"] == 6
 
 
 def test_pages_follow_each_other_without_a_gap(client, astronaut):

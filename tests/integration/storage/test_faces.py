@@ -1,15 +1,18 @@
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound
-from app.domain.values import FaceRow
+from app.domain.values import FaceFilter, FaceRecord, FaceRow
 from app.storage import faces as module
 from app.storage.keysets import Keyset
 from app.storage.tables import faces
 from tests.integration.storage.opened import Storage, in_threads, new_face, new_faces
+
+EVERY = FaceFilter()
 
 
 async def test_a_stored_face_is_found_with_the_very_same_vector(storage: Storage):
@@ -160,11 +163,79 @@ async def test_faces_are_listed_newest_first_page_by_page(storage: Storage):
     group = await storage.group(await storage.tenant())
     stored = await storage.faces.add(group, new_faces(5), quota=10)
 
-    first = await storage.faces.page(group, None, 2)
-    second = await storage.faces.page(group, first[-1].row, 2)
-    third = await storage.faces.page(group, second[-1].row, 2)
+    first = await storage.faces.page(group, None, 2, EVERY)
+    second = await storage.faces.page(group, first[-1].row, 2, EVERY)
+    third = await storage.faces.page(group, second[-1].row, 2, EVERY)
 
     assert first + second + third == stored[::-1]
+
+
+async def test_a_list_shows_the_faces_that_equal_every_filter(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    wanted = [
+        replace(new_face(number), image_id=image, external_image_id=external)
+        for number, (image, external) in enumerate(
+            [("i1", "gate"), ("i1", "gate"), ("i2", "gate"), ("i2", "door"), ("i3", None)]
+        )
+    ]
+    one, two, three, four, five = await storage.faces.add(group, wanted, quota=10)
+
+    async def shown(**only: str) -> list[FaceRecord]:
+        return await storage.faces.page(group, None, 10, FaceFilter(**only))
+
+    assert await shown(face_id=three.face_id) == [three]
+    assert await shown(image_id="i1") == [two, one]
+    assert await shown(external_image_id="gate") == [three, two, one]
+    assert await shown(external_image_id="gate", image_id="i2") == [three]
+    assert await shown(external_image_id="gate", face_id=five.face_id) == []
+    assert await shown(external_image_id="GATE") == []
+    assert await shown() == [five, four, three, two, one]
+
+
+async def test_a_narrowed_list_is_walked_page_by_page(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    labels = ["gate", "door"] * 5
+    stored = await storage.faces.add(
+        group, [new_face(n, external=label) for n, label in enumerate(labels)], quota=10
+    )
+    only = FaceFilter(external_image_id="gate")
+    pages, before = [], None
+
+    while page := await storage.faces.page(group, before, 2, only):
+        pages.append(page)
+        before = page[-1].row
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [face for page in pages for face in page] == stored[-2::-2]
+
+
+async def test_a_filter_finds_made_ids_in_upper_case_too(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    [face] = await storage.faces.add(group, new_faces(1), quota=10)
+
+    for only in (
+        FaceFilter(face_id=face.face_id.upper()),
+        FaceFilter(image_id=face.image_id.upper()),
+    ):
+        assert await storage.faces.page(group, None, 10, only) == [face]
+
+
+async def test_a_filter_sees_no_face_of_another_group(storage: Storage):
+    tenant = await storage.tenant()
+    group, other = await storage.group(tenant, "staff"), await storage.group(tenant, "guests")
+    [face] = await storage.faces.add(group, [new_face(external="gate")], quota=10)
+
+    for only in (FaceFilter(face_id=face.face_id), FaceFilter(external_image_id="gate")):
+        assert await storage.faces.page(other, None, 10, only) == []
+
+
+@pytest.mark.parametrize("name", ["face_id", "image_id", "external_image_id"])
+async def test_a_filter_nothing_can_equal_shows_nothing(storage: Storage, name: str):
+    group = await storage.group(await storage.tenant())
+    await storage.faces.add(group, new_faces(2), quota=10)
+
+    for value in ("none", "", "a\0b", "\ud800", "x" * 300, "%", "{가}"):
+        assert await storage.faces.page(group, None, 10, FaceFilter(**{name: value})) == []
 
 
 async def test_records_gives_those_that_still_exist_in_this_group(storage: Storage):
@@ -237,4 +308,4 @@ async def test_a_group_that_is_gone_takes_no_faces(storage: Storage):
         await storage.faces.delete(group, face.face_id)
     with pytest.raises(FaceNotFound):
         await storage.faces.find(group, face.face_id)
-    assert await storage.faces.page(group, None, 10) == []
+    assert await storage.faces.page(group, None, 10, EVERY) == []

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import URL, delete, select, update
 
 from app.domain.errors import ConfigurationError, RecordCorrupt
+from app.domain.values import FaceFilter
 from app.storage.database import Database
 from app.storage.keysets import Keyset, KeyStatus, MasterKey
 from app.storage.migrate import migrate
@@ -49,7 +50,7 @@ async def test_a_restart_keeps_everything(opening: Callable[[Keyset], Storage]):
     tenant = await after.keys.authorize(issued.app_key, issued.secret_key)
     found = await after.groups.get(tenant, group.id)
     assert (tenant, found.version, found.face_count) == (issued.tenant, 2, 4)
-    assert await after.faces.page(found, None, 10) == stored[:0:-1]
+    assert await after.faces.page(found, None, 10, FaceFilter()) == stored[:0:-1]
     for record, face in zip(stored[1:], wanted[1:], strict=True):
         assert (await after.faces.find(found, record.face_id))[1].tobytes() == (
             face.embedding.tobytes()

@@ -9,7 +9,7 @@ from sqlalchemy import Table, select, update
 from structlog.testing import capture_logs
 
 from app.domain.errors import RecordCorrupt
-from app.domain.values import Group
+from app.domain.values import FaceFilter, Group
 from app.storage.keysets import Keyset
 from app.storage.tables import faces, groups
 from tests.integration.storage.opened import Storage, new_faces
@@ -71,7 +71,7 @@ async def test_changed_records_are_left_out_and_every_other_face_is_served(stora
         found = (await storage.faces.find(group, record.face_id))[1]
         place = changes.added.tolist().index(record.row)
         np.testing.assert_array_equal(changes.vectors[place], found)
-    assert len(await storage.faces.page(group, None, 100)) == len(TAMPERING) + 3
+    assert len(await storage.faces.page(group, None, 100, FaceFilter())) == len(TAMPERING) + 3
 
 
 async def test_vectors_swapped_between_faces_do_not_open(storage: Storage):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.domain.errors import FaceQuotaExceeded, GroupExists, GroupNotFound, GroupQuotaExceeded
-from app.domain.values import Box, NewFace, Tenant
+from app.domain.values import Box, FaceFilter, NewFace, Tenant
 from tests.fakes import (
     ADA,
     MODEL,
@@ -77,7 +77,7 @@ async def test_the_fake_stores_keep_their_quotas_and_versions():
     now = await groups.get(TENANT, "staff")
     assert [record.face_id for record in kept] == ["a", "b"]
     assert (now.version, now.face_count) == (1, 2)
-    assert [record.face_id for record in await faces.page(now, None, 9)] == ["b", "a"]
+    assert [record.face_id for record in await faces.page(now, None, 9, FaceFilter())] == ["b", "a"]
 
 
 async def test_the_fake_change_log_tells_what_came_and_went_since():

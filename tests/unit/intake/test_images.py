@@ -16,7 +16,7 @@ from app.domain.errors import (
     InvalidImageFile,
     InvalidImageFormat,
 )
-from app.domain.values import Base64Image, ImageLimits, ImageUrl
+from app.domain.values import Base64Image, ImageLimits, ImageUrl, UploadedImage
 from app.intake.images import Intake
 from tests.unit.intake import bad_images as bad
 
@@ -90,9 +90,28 @@ async def test_a_url_becomes_pixels(intake, downloads):
     assert downloads.asked == [("http://example.com/a.png", 77_777)]
 
 
+async def test_an_uploaded_file_becomes_pixels(intake):
+    pixels = await intake.open(UploadedImage(bad.png()), LIMITS)
+
+    assert np.array_equal(pixels, bad.scene())
+
+
+async def test_an_uploaded_file_is_measured_by_its_own_bytes(intake):
+    data = bad.png()
+
+    assert (await intake.open(UploadedImage(data), ImageLimits(max_bytes=len(data)))).any()
+    with pytest.raises(ImageTooLarge):
+        await intake.open(UploadedImage(data), ImageLimits(max_bytes=len(data) - 1))
+
+
 @pytest.mark.parametrize(
     ("reference", "error"),
     [
+        (UploadedImage(b""), InvalidImageFormat),
+        (UploadedImage(b"hello"), InvalidImageFormat),
+        (UploadedImage(base64.b64encode(bad.png())), InvalidImageFormat),
+        (UploadedImage(bad.PNG), InvalidImageFile),
+        (UploadedImage(bad.png(bad.scene(79, 80))), ImageTooSmall),
         (Base64Image(""), InvalidImageBytes),
         (Base64Image("!!!!"), InvalidImageBytes),
         (as_text(b"hello"), InvalidImageFormat),
@@ -120,7 +139,10 @@ async def test_a_page_instead_of_a_picture_is_no_picture(intake, downloads):
         await intake.open(ImageUrl("http://example.com/"), LIMITS)
 
 
-@pytest.mark.parametrize("reference", [as_text(bad.png()), ImageUrl("http://example.com/")])
+@pytest.mark.parametrize(
+    "reference",
+    [as_text(bad.png()), UploadedImage(bad.png()), ImageUrl("http://example.com/")],
+)
 async def test_a_picture_is_one_job_off_the_event_loop(downloads, reference):
     downloads.answer, executor = bad.png(), HeldExecutor()
     task = asyncio.create_task(Intake(downloads, executor).open(reference, LIMITS))

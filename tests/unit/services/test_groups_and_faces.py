@@ -9,11 +9,12 @@ from app.domain.errors import (
     GroupQuotaExceeded,
     InvalidPageToken,
 )
-from app.domain.values import Cursor, Listing, PageScope, Tenant
+from app.domain.values import Cursor, FaceFilter, Listing, PageScope, Tenant
 from tests.fakes import ADA, Drawn, FakeChanges, FakeIndex, House
 from tests.unit.services.rooms import TENANT, Rooms
 
 RIVAL = Tenant(2, "rival", "v1.0")
+EVERY = FaceFilter()
 
 
 class Attentive(FakeIndex):
@@ -74,7 +75,9 @@ async def test_faces_come_newest_first_page_by_page(rooms):
 
     def page_of(token):
         # Only the first page's own limit counts.
-        return rooms.services.faces.page(TENANT, "staff", 2 if token is None else 1, token)
+        return rooms.services.faces.page(
+            TENANT, "staff", 2 if token is None else 1, token, only=EVERY
+        )
 
     pages = await walk(page_of)
 
@@ -86,7 +89,7 @@ async def test_faces_come_newest_first_page_by_page(rooms):
 async def test_a_full_last_page_has_no_token(rooms):
     await rooms.register(Drawn(ADA, 100), Drawn(ADA, 90, left=200))
 
-    page = await rooms.services.faces.page(TENANT, "staff", 2, None)
+    page = await rooms.services.faces.page(TENANT, "staff", 2, None, only=EVERY)
 
     assert (len(page.faces), page.next_token) == (2, "")
 
@@ -95,14 +98,14 @@ async def test_a_token_of_another_tenant_or_group_is_refused(rooms):
     await rooms.group("guests")
     await rooms.register(Drawn(ADA, 100), Drawn(ADA, 90, left=200))
     groups = (await rooms.services.groups.page(TENANT, 1, None)).next_token
-    faces = (await rooms.services.faces.page(TENANT, "staff", 1, None)).next_token
+    faces = (await rooms.services.faces.page(TENANT, "staff", 1, None, only=EVERY)).next_token
 
     with pytest.raises(InvalidPageToken):
         await rooms.services.groups.page(RIVAL, 1, groups)
     with pytest.raises(InvalidPageToken):
         await rooms.services.groups.page(TENANT, 1, faces)
     with pytest.raises(InvalidPageToken):
-        await rooms.services.faces.page(TENANT, "guests", 1, faces)
+        await rooms.services.faces.page(TENANT, "guests", 1, faces, only=EVERY)
 
 
 async def test_a_token_that_points_nowhere_is_refused(rooms):
@@ -111,7 +114,7 @@ async def test_a_token_that_points_nowhere_is_refused(rooms):
     token = rooms.house.tokens.issue(scope, Cursor(1, "not-a-row"))
 
     with pytest.raises(InvalidPageToken):
-        await rooms.services.faces.page(TENANT, "staff", 1, token)
+        await rooms.services.faces.page(TENANT, "staff", 1, token, only=EVERY)
 
 
 async def test_a_tenant_has_so_many_groups_and_each_id_once():
@@ -157,7 +160,7 @@ async def test_deleting_what_is_not_there_is_told(rooms):
     with pytest.raises(GroupNotFound):
         await rooms.services.groups.delete(RIVAL, "staff")
     with pytest.raises(GroupNotFound):
-        await rooms.services.faces.page(RIVAL, "staff", 1, None)
+        await rooms.services.faces.page(RIVAL, "staff", 1, None, only=EVERY)
 
 
 async def test_deleting_a_face_counts_it_out(rooms):
