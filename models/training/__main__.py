@@ -1,7 +1,8 @@
 """The recipe's command line: `python -m models.training STEP --data FOLDER …`.
 
-Steps in order: prepare; detector, landmarks and attributes; export; realign; embedder; export
-again; calibrate and evaluate. A training can be killed and, with --resume, taken up again.
+Steps in order: prepare; embedder, detector, landmarks and attributes; export; realign, after which
+the embedder goes on with --resume; export again; calibrate; evaluate. With --resume a killed
+training goes on, too.
 """
 
 import argparse
@@ -150,8 +151,10 @@ def calibrate(asked: argparse.Namespace) -> None:
 def evaluate(asked: argparse.Namespace) -> None:
     """Write every figure of a pack to `--out`."""
     from models.training.evaluate import measure
+    from models.training.packs import PackUnderTest
 
-    _write_json(asked.out / f"{asked.pack}.json", measure(_pack(asked), asked.data))
+    teacher = PackUnderTest.open("open", MODELS, (asked.teachers,))
+    _write_json(asked.out / f"{asked.pack}.json", measure(_pack(asked), teacher, asked.data))
 
 
 def time_networks(asked: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """Knows how to put a whole pack, as the server runs it, in front of a folder of pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,11 @@ class PackUnderTest:
         """The pack `name` of folder `models`; its weights there or in one of `weights`."""
         catalog = PackCatalog(models, weights)
         return cls(Pipeline.open(catalog.get(name), SessionPool(catalog)))
+
+    def aligned_by(self, other: "PackUnderTest") -> "PackUnderTest":
+        """This pack's embedder behind the other's boxes and points."""
+        finder, landmarks = other.pipeline.finder, other.pipeline.landmarks
+        return PackUnderTest(replace(self.pipeline, finder=finder, landmarks=landmarks))
 
     def faces(self, image: Image) -> Detections:
         """Faces with their refined points, in pixels."""
