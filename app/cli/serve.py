@@ -17,6 +17,9 @@ from app.telemetry import logs
 
 SAMPLE = Path(__file__).parents[2] / "tests" / "pictures" / "astronaut.jpg"
 GRACE = 20  # seconds that running requests get to finish
+# Seconds an idle connection stays open: longer than the pools of common clients and proxies keep
+# theirs (60), or they would now and then send a request into a connection just closed.
+KEEP_ALIVE = 75
 
 
 def serve(
@@ -56,6 +59,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=KEEP_ALIVE,
         )
         base = _address(listener)
         if house.first_key is not None:
