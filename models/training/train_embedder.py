@@ -53,6 +53,7 @@ PHASES = (
     Phase(0.5, 0.75, 0.0, _FIRM, 1.5e-3),
     Phase(0.6, 0.75, 0.0, _GENTLE, 2.4e-3),
     Phase(0.82, 0.75, 0.6, _GENTLE, 2.4e-3),
+    Phase(0.86, 0.75, 0.6, _GENTLE, 6e-3),
 )
 
 
