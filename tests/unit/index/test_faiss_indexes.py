@@ -89,11 +89,11 @@ async def test_loading_one_group_does_not_hold_up_another():
     slow = Log(delay=0.0)
     indexes = FaissIndexes(slow, memory_limit=10_000_000, workers=2)
     await indexes.nearest(group(2, 10), slow.vectors[0], 1)
-    slow.delay = 0.5
+    slow.delay = 1.5
 
     loading = asyncio.create_task(indexes.nearest(group(1, 10), slow.vectors[0], 1))
     await asyncio.sleep(0.05)
-    await asyncio.wait_for(indexes.nearest(group(2, 10), slow.vectors[0], 1), timeout=0.3)
+    await asyncio.wait_for(indexes.nearest(group(2, 10), slow.vectors[0], 1), timeout=1.2)
 
     assert not loading.done()
     await loading
