@@ -1,4 +1,4 @@
-"""The command line: `facereco serve | test | keys | models`."""
+"""The command line: `facereco serve | test | train | keys | models`."""
 
 import sys
 from typing import Annotated
@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import keys, models, serve, testing
+from app.cli import keys, models, serve, testing, training
 from app.cli.options import UsageError
 from app.domain.errors import ConfigurationError, FaceError
 
 # sysexits.h: EX_CONFIG, something was found wrong with the configuration.
 EX_CONFIG = 78
 EX_USAGE = 2
+
+# What a command does not know itself it hands to the program it runs.
+PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 app = typer.Typer(
     name="facereco",
@@ -22,9 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
-app.command("test", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(
-    testing.run_tests
-)
+app.command("test", context_settings=PASS_ON)(testing.run_tests)
+app.command("train", context_settings=PASS_ON)(training.train)
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 

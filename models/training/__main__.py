@@ -28,9 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asked.step(asked)
     except (TrainingError, MemoryError) as error:
-        sys.stderr.write(f"{str(error) or 'not enough memory'}\n")
-        return 2
+        return _refuse(str(error) or "not enough memory")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return _refuse("this step needs PyTorch: install torch into the environment (extra train)")
     return 0
+
+
+def _refuse(line: str) -> int:
+    sys.stderr.write(f"{line}\n")
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -233,6 +233,17 @@ def test_options_of_the_test_command_reach_pytest():
     assert command("test", "--version").stdout.startswith("pytest ")
 
 
+def test_the_recipe_refuses_a_folder_without_pictures_in_one_line(tmp_path):
+    (tmp_path / "data").mkdir()
+    folders = (f"--{name}={tmp_path / name}" for name in ("data", "teachers", "out"))
+
+    done = command("train", "prepare", *folders)
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_command_is_told_without_a_traceback():
     done = command("no-such-command")
 
