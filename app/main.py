@@ -3,12 +3,13 @@
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
+from app.domain.errors import InvalidParameter
 from app.domain.ports import Vision
 from app.domain.values import Eligibility, IssuedKey, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
@@ -29,7 +30,7 @@ from app.storage.faces import SqlFaceStore
 from app.storage.groups import SqlGroupStore
 from app.storage.health import DatabaseProbe, KeysetProbe
 from app.storage.page_tokens import SealedPageTokens
-from app.storage.stores import Storage, make_folders, open_storage
+from app.storage.stores import Storage, open_storage
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
 
@@ -62,7 +63,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Open every room, and close what was opened, last first. Raises `ConfigurationError`."""
     async with AsyncExitStack() as stack:
         # The database first: a wrong keyset is told before the models take their seconds.
-        storage = stack.enter_context(_storage(settings))
+        storage = stack.enter_context(
+            open_storage(settings.data, settings.database, settings.keyset)
+        )
         vision = open_vision(settings)
         stack.callback(vision.close)
         services = await _services(settings, storage, vision, stack)
@@ -77,11 +80,6 @@ def open_vision(settings: Settings) -> Analyzer:
         workers=_workers(settings),
         backlog=settings.backlog,
     )
-
-
-def _storage(settings: Settings) -> AbstractContextManager[Storage]:
-    make_folders(settings.data)
-    return open_storage(settings.database, settings.keyset)
 
 
 async def _services(
@@ -129,7 +127,10 @@ async def _first_key(storage: Storage) -> IssuedKey | None:
     """A key for a server that never had one; afterwards only the operator makes keys."""
     if await storage.keys.list():
         return None
-    return await storage.keys.create(FIRST_KEY, DEFAULT_REVISION)
+    try:
+        return await storage.keys.create(FIRST_KEY, DEFAULT_REVISION)
+    except InvalidParameter:
+        return None  # another start on the same database was faster, and shows the key
 
 
 def _workers(settings: Settings) -> int:

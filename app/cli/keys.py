@@ -59,13 +59,12 @@ def revoke(
 
 
 def _with_keys(data: Data, use: Callable[[KeyRegistry], Awaitable[T]]) -> T:
-    from app.storage.stores import make_folders, open_storage
+    from app.storage.stores import open_storage
 
     settings = Settings.read(data=data)
-    make_folders(settings.data)
 
     async def run() -> T:
-        with open_storage(settings.database, settings.keyset) as storage:
+        with open_storage(settings.data, settings.database, settings.keyset) as storage:
             return await use(storage.keys)
 
     return asyncio.run(run())

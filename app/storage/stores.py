@@ -1,8 +1,9 @@
 """Opens a database with its keyset, or makes both where there is neither."""
 
+import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,36 +26,52 @@ class Storage:
 
 
 @contextmanager
-def open_storage(url: str, keyset_file: Path) -> Iterator[Storage]:
+def open_storage(data: Path, url: str, keyset_file: Path) -> Iterator[Storage]:
     """The database at `url`, at its newest schema, with the keyset it was written with.
 
-    An empty database without a keyset gets one.
+    The folder `data` is made where it is missing, and an empty database without a keyset gets one.
 
     Raises:
-        ConfigurationError: the database or the keyset cannot be used, or they do not belong
-            together; one line for the operator.
+        ConfigurationError: the folder, the database or the keyset cannot be used, or they do not
+            belong together; one line for the operator.
     """
-    keyset = _known_keyset(keyset_file)
-    database = Database(url)
-    try:
-        migrate(database)
-        vault = open_vault(database, keyset or _new_keyset(keyset_file, database))
+    _make_folders(data)
+    with ExitStack() as stack:
+        # Several first starts on one folder would each make a keyset, and SQLite refuses all but
+        # one of them while the journal is chosen.
+        with _alone(data):
+            keyset = _known_keyset(keyset_file)
+            database = Database(url)
+            stack.callback(database.close)
+            migrate(database)
+            vault = open_vault(database, keyset or _new_keyset(keyset_file, database))
         yield Storage(database, vault, SqlKeyRegistry(database, vault))
-    finally:
-        database.close()
 
 
-def make_folders(data: Path) -> None:
-    """The data folder and its rooms, for the owner alone; its parent must exist.
+def _make_folders(data: Path) -> None:
+    """For the owner alone. The parent of `data` must exist.
 
     A mistyped path or a disk that is not mounted must not become a new, empty database.
-    Raises `ConfigurationError`.
     """
     try:
         for folder in (data, data / "database", data / "keys"):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"data folder {data}: {error.strerror}") from None
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Wait until no other start is opening `data`; a process that dies lets go by itself."""
+    try:
+        descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigurationError(f"data folder {data}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _known_keyset(file: Path) -> Keyset | None:

@@ -52,6 +52,7 @@ class ServerProcess:
 
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
+    log: str = "server"
 
     def start(self) -> Self:
         with self._file("out").open("w") as out, self._file("err").open("a") as err:
@@ -65,7 +66,7 @@ class ServerProcess:
         return self
 
     def _file(self, stream: str) -> Path:
-        return self.data.with_name(f"{self.data.name}.{stream}")
+        return self.data.with_name(f"{self.data.name}.{self.log}.{stream}")
 
     def _wait(self) -> str:
         deadline = time.monotonic() + START

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -83,6 +84,18 @@ def test_a_second_start_shows_no_key_and_sigterm_ends_it_cleanly(tmp_path):
     assert client.code("GET", "/groups", limit=1) == 0
     client.close()
     assert server.stop() == 0
+
+
+def test_two_first_starts_at_once_both_serve_and_one_shows_the_key(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        starting = [
+            pool.submit(ServerProcess(tmp_path / "data", log=name).start) for name in ("one", "two")
+        ]
+        servers = [start.result() for start in starting]
+    shown = [server for server in servers if "appKey" in server.output]
+
+    assert len(shown) == 1
+    assert [server.stop() for server in servers] == [0, 0]
 
 
 def test_a_port_in_use_is_one_line(tmp_path):
