@@ -32,7 +32,7 @@ from PIL import Image as Pictures
 from app.domain.values import Image, Wanted
 from app.vision.analyzer import Analyzer
 from app.vision.manifests import Pack, Weights
-from app.vision.packs import PackCatalog
+from app.vision.packs import MODELS, PackCatalog
 from app.vision.pipeline import Pipeline
 from app.vision.sessions import Node, Opened, Session, SessionPool
 
@@ -40,7 +40,6 @@ WIDTH, HEIGHT = 640, 480
 # The first runs of a turn find the caches full of what ran before, and do not count.
 SETTLING, IN_A_ROW = 2, 8
 WANTED = Wanted(orientation=True, mask=True)
-MODELS = Path(__file__).resolve().parents[2] / "models"
 
 Step = Callable[[], Awaitable[object]]
 Clock = Callable[[], float]
