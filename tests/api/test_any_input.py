@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.conformance.documents import REVISIONS, read_forms, read_routes
 from tests.api import wire
 from tests.api.parts import BOUNDARY, Part, form
 from tests.api.scenes import CROWD, GROUP, SOLO, open_scene
-from tests.contract.documents import REVISIONS, read_forms, read_routes
 
 FORM_HEADER = f"multipart/form-data; boundary={BOUNDARY}"
 ROUTES = [route for revision in REVISIONS for route in read_routes(revision)]

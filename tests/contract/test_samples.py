@@ -7,9 +7,10 @@ from base64 import b64encode
 
 import pytest
 
+from app.conformance.documents import REVISIONS, read_routes, read_samples
 from tests.api.parts import file, form, text
 from tests.api.scenes import GROUP, SURFACES, open_scene
-from tests.contract.documents import EXTERNAL_ID, REVISIONS, fill, read_routes, read_samples
+from tests.contract.documents import EXTERNAL_ID, fill
 from tests.fakes import ADA, BOB, CLEO, Drawn
 
 SAMPLES = [(revision, sample) for revision in REVISIONS for sample in read_samples(revision)]
