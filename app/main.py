@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter
+from app.domain.faults import Faults
 from app.domain.ports import Vision
 from app.domain.values import Eligibility, IssuedKey, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
@@ -61,6 +62,7 @@ class ModelsProbe:
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Open every room, and close what was opened, last first. Raises `ConfigurationError`."""
+    obey_test_faults(settings)
     async with AsyncExitStack() as stack:
         # The database first: a wrong keyset is told before the models take their seconds.
         storage = stack.enter_context(
@@ -70,6 +72,12 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.callback(vision.close)
         services = await _services(settings, storage, vision, stack)
         yield House(services, vision.default_model, await _first_key(storage))
+
+
+def obey_test_faults(settings: Settings) -> None:
+    """Let a test break this process where it asked to. Raises `ConfigurationError`."""
+    if settings.test_faults is not None:
+        Faults.parse(settings.test_faults).listen()
 
 
 def open_vision(settings: Settings) -> Analyzer:

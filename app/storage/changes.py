@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from app.domain.errors import GroupNotFound, RecordCorrupt
+from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, GroupChanges
 from app.storage.corruption import Corruption
 from app.storage.database import BINARY, AnyRow, Database
@@ -76,6 +77,7 @@ class SqlChangeLog:
         count = connection.execute(_COUNT, bounds).scalar_one()
         for row in _streamed(connection, _ADDED, bounds) if count else ():
             loading.take(row, count)
+        reached(FaultPoint.INDEX_LOADING)
         removed = connection.execute(_REMOVED, bounds).scalars().all()
         return GroupChanges(
             version=state.version,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound, RecordCorrupt
+from app.domain.faults import FaultPoint, reached
 from app.domain.values import Box, Embedding, FaceFilter, FaceRecord, FaceRow, Group, NewFace
 from app.storage.corruption import Corruption
 from app.storage.database import AnyRow, Database
@@ -73,10 +74,13 @@ class SqlFaceStore:
         self._corruption = corruption
 
     async def add(self, group: Group, faces: Sequence[NewFace], *, quota: int) -> list[FaceRecord]:
-        return await self._database.write(lambda c: self._add(c, group, faces, quota))
+        stored = await self._database.write(lambda c: self._add(c, group, faces, quota))
+        reached(FaultPoint.REGISTER_AFTER_COMMIT)
+        return stored
 
     async def delete(self, group: Group, face_id: str) -> None:
         await self._database.write(lambda c: _delete(c, group, face_id))
+        reached(FaultPoint.DELETE_FACE_AFTER_COMMIT)
 
     async def page(
         self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
@@ -108,6 +112,7 @@ class SqlFaceStore:
         cipher = self._vault.cipher(state.place, state.wrapped)
         rows = [_columns(face, group.row, version, cipher) for face in fitting]
         numbers = connection.execute(_ADD, rows).scalars().all()
+        reached(FaultPoint.REGISTER_BEFORE_COMMIT)
         return [_stored(number, face) for number, face in zip(numbers, fitting, strict=True)]
 
     def _find(
@@ -183,6 +188,7 @@ def _delete(connection: Connection, group: Group, face_id: str) -> None:
             "version": version,
         },
     )
+    reached(FaultPoint.DELETE_FACE_BEFORE_COMMIT)
 
 
 def _records(

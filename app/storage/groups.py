@@ -12,6 +12,7 @@ from app.domain.errors import (
     InvalidGroupId,
     UnknownAppKey,
 )
+from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, ModelVersion, Tenant
 from app.storage.database import AnyRow, Database
 from app.storage.tables import deletions, faces, groups, tenants
@@ -72,6 +73,7 @@ class SqlGroupStore:
             raise GroupNotFound
         group = await self._database.write(lambda c: _delete(c, tenant.id, group_id))
         self._vault.forget(group.row)
+        reached(FaultPoint.DELETE_GROUP_AFTER_COMMIT)
         return group
 
     async def page(self, tenant: Tenant, after: str | None, limit: int) -> list[Group]:
@@ -138,6 +140,7 @@ def _delete(connection: Connection, tenant: int, group_id: str) -> Group:
     for table in (faces, deletions):
         connection.execute(delete(table).where(table.c.group_row == row.row))
     connection.execute(delete(groups).where(groups.c.row == row.row))
+    reached(FaultPoint.DELETE_GROUP_BEFORE_COMMIT)
     return _group(row)
 
 
