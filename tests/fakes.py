@@ -32,6 +32,7 @@ from app.domain.errors import (
     InvalidParameter,
     ModelUnavailable,
     RecordCorrupt,
+    SpoofingUnavailable,
     StoreUnavailable,
     UnknownAppKey,
     WrongSecretKey,
@@ -61,6 +62,7 @@ from app.domain.values import (
     Orientation,
     PageScope,
     Point,
+    SpoofingCondition,
     Tenant,
     UploadedImage,
     Wanted,
@@ -75,6 +77,12 @@ from app.services.verify import VerifyFace
 
 MODEL = ModelVersion("fake-1")
 NEWER_MODEL = ModelVersion("fake-2")
+# From which `Drawn.live` on each condition takes a face for live.
+LIVE_FROM = {
+    SpoofingCondition.WEAK: 0.25,
+    SpoofingCondition.BALANCED: 0.5,
+    SpoofingCondition.STRICT: 0.75,
+}
 EPOCH = datetime(2020, 9, 29, 5, 34, 12, tzinfo=UTC)
 # Cosine 1 is 100, 0.5 is 75, 0 is 50: figures a reader can check in the head.
 STRAIGHT = Calibration([-1.0, 1.0], [0.0, 100.0])
@@ -105,6 +113,7 @@ class Drawn:
     pitch: float = 0.0
     mask: bool = False
     confidence: float = 99.5
+    live: float = 1.0
 
 
 class Album:
@@ -181,6 +190,7 @@ class FakeVision:
         self.newest = MODEL
         self.tables = {MODEL: STRAIGHT}
         self.broken: Exception | None = None
+        self.detects_spoofing = True
 
     @property
     def default_model(self) -> ModelVersion:
@@ -192,10 +202,20 @@ class FakeVision:
         if self.broken is not None:
             raise self.broken
         self.calibration(model := model or self.newest)
+        if wanted.spoofing and not self.detects_spoofing:
+            raise SpoofingUnavailable
         drawn = sorted(self._album.faces_in(image), key=lambda d: (-d.side * d.side, d.top, d.left))
         found = [(d, _seen(d, image)) for d in drawn[: wanted.max_faces]]
         chosen = _embedded([face for _, face in found], wanted)
         return [_shown(d, face, wanted, model if face in chosen else None) for d, face in found]
+
+    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        if self.broken is not None:
+            raise self.broken
+        if not self.detects_spoofing:
+            raise SpoofingUnavailable
+        [drawn] = self._album.faces_in(crop)
+        return drawn.live < LIVE_FROM[condition]
 
     def calibration(self, model: ModelVersion) -> Calibration:
         try:
@@ -234,6 +254,7 @@ def _shown(drawn: Drawn, face: Face, wanted: Wanted, model: ModelVersion | None)
         face,
         orientation=face.orientation if wanted.orientation else None,
         mask=drawn.mask if wanted.mask else None,
+        spoofing=drawn.live < LIVE_FROM[wanted.spoofing] if wanted.spoofing else None,
         embedding=None if model is None else _vector(drawn.who, model),
     )
 

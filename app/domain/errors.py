@@ -25,6 +25,7 @@ FaceError
     ├── StoreUnavailable      the database cannot be used
     ├── RecordCorrupt         a stored vector does not authenticate
     ├── ModelUnavailable      the group's model version is not installed
+    ├── SpoofingUnavailable   the model pack has no spoofing models
     └── Overloaded            too much is waiting already
 
 ConfigurationError            the server cannot start as it is set up (exit code 78)
@@ -146,6 +147,10 @@ class RecordCorrupt(InternalError):
 
 class ModelUnavailable(InternalError):
     detail = "the model version of this group is not installed"
+
+
+class SpoofingUnavailable(InternalError):
+    detail = "the model pack in use has no spoofing models"
 
 
 class Overloaded(InternalError):

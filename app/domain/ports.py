@@ -22,6 +22,7 @@ from app.domain.values import (
     Neighbour,
     NewFace,
     PageScope,
+    SpoofingCondition,
     Tenant,
     Wanted,
 )
@@ -48,9 +49,21 @@ class Vision(Protocol):
     ) -> list[Face]:
         """Faces of `image` with the parts `wanted`; `model` defaults to `default_model`.
 
-        Raises `ModelUnavailable` when `model` is not installed, `Overloaded` when too many
-        pictures wait already.
+        Raises `ModelUnavailable` when `model` is not installed, `SpoofingUnavailable` when it
+        has no such models and they are wanted, `Overloaded` when too many pictures wait already.
         """
+        ...
+
+    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        """Whether `crop`, a face aligned by the caller, is shown and not live.
+
+        The default model judges. Raises `SpoofingUnavailable`, `Overloaded`.
+        """
+        ...
+
+    @property
+    def detects_spoofing(self) -> bool:
+        """Whether the default model has spoofing models."""
         ...
 
     def calibration(self, model: ModelVersion) -> Calibration:
