@@ -21,6 +21,7 @@ from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
 from app.services.groups import Groups
+from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.verify import VerifyFace
@@ -103,10 +104,12 @@ async def _services(
         workers=_workers(settings),
     )
     stack.callback(index.close)
-    detect = DetectFaces(await _intake(settings, stack), vision)
+    line = _line(settings)
+    detect = DetectFaces(await _intake(settings, stack), vision, line)
     eligibility = Eligibility(settings.min_face, settings.max_angle)
     return Services(
         keys=storage.keys,
+        line=line,
         groups=Groups(groups, index, vision, tokens, quota=settings.group_quota),
         faces=Faces(groups, faces, tokens),
         detect=detect,
@@ -119,6 +122,11 @@ async def _services(
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
     )
+
+
+def _line(settings: Settings) -> Line:
+    lanes = _workers(settings)
+    return Line(LineLimits(lanes, settings.backlog, short=lanes, patience=settings.patience))
 
 
 async def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:

@@ -60,7 +60,10 @@ class Settings(BaseSettings):
     )
     workers: int = Field(0, ge=0, le=256, description="Vision threads; 0: as many as cores.")
     backlog: int = Field(
-        64, ge=1, description="Pictures that may wait for a vision thread before -50000."
+        64, ge=1, le=4096, description="Pictures that may wait for a vision thread before -50000."
+    )
+    patience: float = Field(
+        10.0, gt=0, le=60, description="Seconds a picture may wait for a vision thread."
     )
     index_memory: int = Field(
         2048 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of vectors kept in memory, all groups."

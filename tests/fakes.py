@@ -71,6 +71,7 @@ from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
 from app.services.groups import Groups
+from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.verify import VerifyFace
@@ -146,6 +147,9 @@ class FakeImages:
     def __init__(self) -> None:
         self.known: dict[str, Image | Exception] = {}
         self.limits: list[ImageLimits] = []
+
+    async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
+        return reference
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         self.limits.append(limits)
@@ -553,6 +557,7 @@ class House:
     group_quota: int = 1_000
     face_quota: int = 100_000
     confidence_scale: int = 100
+    line: Line = field(default_factory=lambda: Line(LineLimits(lanes=4)))
     vision: FakeVision = field(init=False)
     index: FaceIndex = field(init=False)
 
@@ -579,9 +584,10 @@ class House:
 def fake_services(house: House) -> Services:
     """The real use cases in a house of fakes."""
     groups, faces = FakeGroups(house.database), FakeFaces(house.database)
-    detect = DetectFaces(house.images, house.vision)
+    detect = DetectFaces(house.images, house.vision, house.line)
     return Services(
         keys=house.keys,
+        line=house.line,
         groups=Groups(groups, house.index, house.vision, house.tokens, quota=house.group_quota),
         faces=Faces(groups, faces, house.tokens),
         detect=detect,

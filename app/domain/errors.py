@@ -29,6 +29,7 @@ FaceError
     └── Overloaded            too much is waiting already
 
 ConfigurationError            the server cannot start as it is set up (exit code 78)
+Abandoned                     nobody waits for the answer any more, so there is none
 """
 
 from enum import Enum
@@ -159,3 +160,7 @@ class Overloaded(InternalError):
 
 class ConfigurationError(Exception):
     """The server cannot start as it is set up; the message is one line for the operator."""
+
+
+class Abandoned(Exception):
+    """The client has gone; work that had not begun was dropped."""

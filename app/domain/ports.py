@@ -31,6 +31,10 @@ from app.domain.values import (
 class ImageSource(Protocol):
     """Turns what a request says of a picture into upright pixels."""
 
+    async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
+        """The file an address leads to; any other reference as it is. Raises `ImageError`."""
+        ...
+
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         """Fetch, check and decode. Raises `ImageError` or `ImageTooSmall`."""
         ...
