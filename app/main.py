@@ -33,6 +33,7 @@ from app.storage.groups import SqlGroupStore
 from app.storage.health import DatabaseProbe, KeysetProbe
 from app.storage.page_tokens import SealedPageTokens
 from app.storage.stores import Storage, open_storage
+from app.storage.upkeep import Upkeep
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
 
@@ -69,6 +70,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         storage = stack.enter_context(
             open_storage(settings.data, settings.database, settings.keyset)
         )
+        upkeep = Upkeep(storage.database, storage.erasures)
+        upkeep.start()
+        stack.callback(upkeep.stop)
         vision = open_vision(settings)
         stack.callback(vision.close)
         services = await _services(settings, storage, vision, stack)
@@ -95,8 +99,8 @@ async def _services(
     settings: Settings, storage: Storage, vision: Analyzer, stack: AsyncExitStack
 ) -> Services:
     database, vault, corruption = storage.database, storage.vault, Corruption()
-    groups = SqlGroupStore(database, vault)
-    faces = SqlFaceStore(database, vault, corruption)
+    groups = SqlGroupStore(database, vault, storage.erasures.remember)
+    faces = SqlFaceStore(database, vault, corruption, storage.erasures.remember)
     tokens = SealedPageTokens(vault, ttl=settings.page_token_ttl)
     index = FaissIndexes(
         SqlChangeLog(database, vault, corruption),
@@ -111,7 +115,7 @@ async def _services(
         keys=storage.keys,
         line=line,
         groups=Groups(groups, index, vision, tokens, quota=settings.group_quota),
-        faces=Faces(groups, faces, tokens),
+        faces=Faces(groups, faces, index, tokens),
         detect=detect,
         register=RegisterFaces(
             groups, faces, detect, quota=settings.face_quota, eligibility=eligibility

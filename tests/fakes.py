@@ -369,11 +369,12 @@ class FakeFaces:
             stored[record.face_id].version = version
         return records
 
-    async def delete(self, group: Group, face_id: str) -> None:
+    async def delete(self, group: Group, face_id: str) -> FaceRow:
         gone = self._stored(group, face_id)
         del self._database.faces[group.row][face_id]
         version = self._database.bump(group.row)
         self._database.removed[group.row].append((version, gone.record.row))
+        return gone.record.row
 
     async def page(
         self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
@@ -463,6 +464,9 @@ class FakeIndex:
         ]
         found.sort(key=lambda neighbour: (-neighbour.cosine, neighbour.row))
         return [n for n in found if n.cosine >= found[min(limit, len(found)) - 1].cosine]
+
+    async def discard(self, group_row: int, face: FaceRow) -> None:
+        """Nothing is kept."""
 
     def forget(self, group_row: int) -> None:
         """Nothing is kept."""
@@ -589,7 +593,7 @@ def fake_services(house: House) -> Services:
         keys=house.keys,
         line=house.line,
         groups=Groups(groups, house.index, house.vision, house.tokens, quota=house.group_quota),
-        faces=Faces(groups, faces, house.tokens),
+        faces=Faces(groups, faces, house.index, house.tokens),
         detect=detect,
         register=RegisterFaces(
             groups, faces, detect, quota=house.face_quota, eligibility=Eligibility()

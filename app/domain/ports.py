@@ -87,6 +87,10 @@ class FaceIndex(Protocol):
         """
         ...
 
+    async def discard(self, group_row: int, face: FaceRow) -> None:
+        """Overwrite and drop one vector in memory; no search begun afterwards meets it."""
+        ...
+
     def forget(self, group_row: int) -> None:
         """Drop a group's vectors from memory at once."""
         ...
@@ -125,8 +129,8 @@ class FaceStore(Protocol):
         """
         ...
 
-    async def delete(self, group: Group, face_id: str) -> None:
-        """Raises `FaceNotFound`, `GroupNotFound`."""
+    async def delete(self, group: Group, face_id: str) -> FaceRow:
+        """Erase for good; the row it had. Raises `FaceNotFound`, `GroupNotFound`."""
         ...
 
     async def page(

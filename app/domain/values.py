@@ -237,13 +237,15 @@ class GroupChanges:
 
     `added` has shape (n,), int64, rows ascending; `vectors` has shape (n, dimension), float32,
     unit length; `removed` has shape (m,), int64. A face that came and went in between is in
-    neither.
+    neither. With `is_whole` the group is told from the beginning, and what is not in `added` is
+    gone: the version asked for lies too far back.
     """
 
     version: int
     added: NDArray[np.int64]
     vectors: NDArray[np.float32]
     removed: NDArray[np.int64]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
