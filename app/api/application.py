@@ -7,14 +7,18 @@ from fastapi import FastAPI
 
 from app.api import errors, health
 from app.api.middleware import Observe
+from app.api.openapi import pages
 from app.api.routes import v1, v2
 from app.api.services import Services
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def create_app(open_services: OpenServices) -> FastAPI:
-    """An application that opens its services when it starts and closes them when it stops."""
+def create_app(open_services: OpenServices, *, docs: bool = True) -> FastAPI:
+    """An application that opens its services when it starts and closes them when it stops.
+
+    `docs` serves the OpenAPI documents and their viewer beside the routes they tell of.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -26,6 +30,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
         lifespan=lifespan,
         # A trailing slash is another path; the contract knows no redirects.
         redirect_slashes=False,
+        # The routes are none of FastAPI's; app/api/openapi knows them.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -35,4 +40,6 @@ def create_app(open_services: OpenServices) -> FastAPI:
     health.install(app)
     v1.install(app)
     v2.install(app)
+    if docs:
+        pages.install(app)
     return app

@@ -32,13 +32,13 @@ async def _face_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, errors.InternalError):
         log.warning("request failed", kind=type(error).__name__, detail=error.detail)
-    code = _told(request.scope.get(REVISION, DEFAULT), error)
+    code = told(request.scope.get(REVISION, DEFAULT), error)
     if isinstance(error, errors.Overloaded | errors.StoreUnavailable):
         return _failure(request, code, error.detail, {"Retry-After": "1"})
     return _failure(request, code, error.detail)
 
 
-def _told(revision: Revision, error: errors.FaceError) -> ResultCode:
+def told(revision: Revision, error: errors.FaceError) -> ResultCode:
     """The code and token of an error in a revision."""
     code = result_code(revision.codes, error)
     if revision.names_picture and isinstance(error, errors.ImageError) and error.picture:

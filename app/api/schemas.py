@@ -9,6 +9,7 @@ import jiter
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     PrivateAttr,
     StringConstraints,
     ValidationError,
@@ -65,8 +66,18 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
 
+def _only(one: str, other: str) -> dict[str, Any]:
+    """An object with one of two fields, as OpenAPI says it."""
+    given = {"type": "string"} if one == "url" else {"type": "string", "contentEncoding": "base64"}
+    return {"required": [one], "properties": {one: given, other: {"type": "null"}}}
+
+
 class ImageField(Body):
     """A picture: exactly one of `url` and `bytes`; clients may send the other one as null."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [_only("url", "bytes"), _only("bytes", "url")]}
+    )
 
     url: str | None = None
     bytes: str | None = None
@@ -97,7 +108,8 @@ def uploaded(data: bytes) -> ImageField:
 class CreateGroup(Body):
     """`groupId` is checked apart: what is wrong with it decides the code."""
 
-    groupId: str  # noqa: N815 - the contract's own name
+    # The pattern is told, not checked: one that does not match has a code of its own.
+    groupId: str = Field(json_schema_extra={"pattern": f"^{GROUP_ID.pattern}$"})  # noqa: N815 - the contract's own name
 
 
 class Flags(Body):

@@ -1,4 +1,4 @@
-"""The command line: `facereco serve | test | train | keys | models`."""
+"""The command line: `facereco serve | test | train | keys | models | openapi`."""
 
 import sys
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import keys, models, serve, testing, training
+from app.cli import keys, models, openapi, serve, testing, training
 from app.cli.options import UsageError
 from app.domain.errors import ConfigurationError, FaceError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("test", context_settings=PASS_ON)(testing.run_tests)
 app.command("train", context_settings=PASS_ON)(training.train)
+app.command("openapi")(openapi.export)
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 

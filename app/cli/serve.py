@@ -53,7 +53,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
             yield house.services
 
         config = uvicorn.Config(
-            create_app(services),
+            create_app(services, docs=settings.docs),
             log_config=None,
             access_log=False,
             server_header=False,

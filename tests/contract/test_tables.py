@@ -11,6 +11,7 @@ import pytest
 from app.conformance.documents import REVISIONS, SUCCESS, TYPES, read_routes, walk
 from tests.api.scenes import code, open_scene, told
 from tests.contract.documents import EXTERNAL_ID, fill, plain_request
+from tests.contract.openapi import operation_of
 from tests.contract.provocations import (
     EVERY_ROUTE,
     FORMS,
@@ -112,6 +113,13 @@ def test_every_field_has_its_documented_type(route, answered):
     for path, value in walk(content.get("data"), "data"):
         if path in documented:
             assert type(value) in TYPES[documented[path].type], path
+
+
+@every_route
+def test_the_answer_fits_the_exported_document(route, answered):
+    validator = operation_of(route).validator
+
+    assert [str(error) for error in validator.iter_errors(answered(route).json())] == []
 
 
 @every_route
@@ -224,3 +232,4 @@ def test_every_documented_error_of_every_route_is_answered_as_documented(route, 
     assert told(answer) == (error.code, error.message)
     assert ("data" in answer.json()) is (error.code > 0)
     assert bool(answer.headers.get("X-Error-Detail")) is (error.code < 0)
+    assert operation_of(route).validator.is_valid(answer.json())

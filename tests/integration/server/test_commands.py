@@ -9,6 +9,7 @@ import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from tests.integration.server.processes import (
@@ -276,3 +277,31 @@ def test_the_launcher_adds_no_environment_of_its_own(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "serve" in done.stdout
+
+
+def test_a_document_is_written_as_the_server_has_it(tmp_path, first_start):
+    file = tmp_path / "face.json"
+
+    done = command("openapi", "--revision", "v2.0", "--out", str(file))
+
+    assert done.returncode == 0, done.stderr
+    served = httpx.get(f"{first_start.base}/openapi/v2.0.json", trust_env=False)
+    assert json.loads(file.read_bytes()) == served.json()
+    assert json.loads(command("openapi").stdout)["info"]["title"] == "facereco, v1.0, revision v1.0"
+
+
+def test_a_document_nobody_has_or_that_cannot_be_written_is_one_line(tmp_path):
+    unknown = command("openapi", "--revision", "v9")
+    nowhere = command("openapi", "--out", str(tmp_path / "absent" / "face.json"))
+
+    assert [unknown.returncode, nowhere.returncode] == [2, 2]
+    assert one_line(unknown.stderr), unknown.stderr
+    assert "v2.0" in unknown.stderr
+    assert one_line(nowhere.stderr), nowhere.stderr
+
+
+def test_a_server_told_to_keep_its_documents_serves_none(tmp_path):
+    with running(tmp_path / "data", docs="false") as server:
+        answer = httpx.get(f"{server.base}/docs", trust_env=False)
+
+    assert answer.status_code == 404
