@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter
+from app.domain.faults import Faults
 from app.domain.ports import Vision
 from app.domain.values import Eligibility, IssuedKey, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
@@ -20,6 +21,7 @@ from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
 from app.services.groups import Groups
+from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.verify import VerifyFace
@@ -31,6 +33,7 @@ from app.storage.groups import SqlGroupStore
 from app.storage.health import DatabaseProbe, KeysetProbe
 from app.storage.page_tokens import SealedPageTokens
 from app.storage.stores import Storage, open_storage
+from app.storage.upkeep import Upkeep
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
 
@@ -61,15 +64,25 @@ class ModelsProbe:
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Open every room, and close what was opened, last first. Raises `ConfigurationError`."""
+    obey_test_faults(settings)
     async with AsyncExitStack() as stack:
         # The database first: a wrong keyset is told before the models take their seconds.
         storage = stack.enter_context(
             open_storage(settings.data, settings.database, settings.keyset)
         )
+        upkeep = Upkeep(storage.database, storage.erasures)
+        upkeep.start()
+        stack.callback(upkeep.stop)
         vision = open_vision(settings)
         stack.callback(vision.close)
         services = await _services(settings, storage, vision, stack)
         yield House(services, vision.default_model, await _first_key(storage))
+
+
+def obey_test_faults(settings: Settings) -> None:
+    """Let a test break this process where it asked to. Raises `ConfigurationError`."""
+    if settings.test_faults is not None:
+        Faults.parse(settings.test_faults).listen()
 
 
 def open_vision(settings: Settings) -> Analyzer:
@@ -86,8 +99,8 @@ async def _services(
     settings: Settings, storage: Storage, vision: Analyzer, stack: AsyncExitStack
 ) -> Services:
     database, vault, corruption = storage.database, storage.vault, Corruption()
-    groups = SqlGroupStore(database, vault)
-    faces = SqlFaceStore(database, vault, corruption)
+    groups = SqlGroupStore(database, vault, storage.erasures.remember)
+    faces = SqlFaceStore(database, vault, corruption, storage.erasures.remember)
     tokens = SealedPageTokens(vault, ttl=settings.page_token_ttl)
     index = FaissIndexes(
         SqlChangeLog(database, vault, corruption),
@@ -95,12 +108,14 @@ async def _services(
         workers=_workers(settings),
     )
     stack.callback(index.close)
-    detect = DetectFaces(await _intake(settings, stack), vision)
+    line = _line(settings)
+    detect = DetectFaces(await _intake(settings, stack), vision, line)
     eligibility = Eligibility(settings.min_face, settings.max_angle)
     return Services(
         keys=storage.keys,
+        line=line,
         groups=Groups(groups, index, vision, tokens, quota=settings.group_quota),
-        faces=Faces(groups, faces, tokens),
+        faces=Faces(groups, faces, index, tokens),
         detect=detect,
         register=RegisterFaces(
             groups, faces, detect, quota=settings.face_quota, eligibility=eligibility
@@ -111,6 +126,11 @@ async def _services(
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
     )
+
+
+def _line(settings: Settings) -> Line:
+    lanes = _workers(settings)
+    return Line(LineLimits(lanes, settings.backlog, short=lanes, patience=settings.patience))
 
 
 async def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:

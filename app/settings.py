@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain.errors import ConfigurationError
@@ -52,7 +60,10 @@ class Settings(BaseSettings):
     )
     workers: int = Field(0, ge=0, le=256, description="Vision threads; 0: as many as cores.")
     backlog: int = Field(
-        64, ge=1, description="Pictures that may wait for a vision thread before -50000."
+        64, ge=1, le=4096, description="Pictures that may wait for a vision thread before -50000."
+    )
+    patience: float = Field(
+        10.0, gt=0, le=60, description="Seconds a picture may wait for a vision thread."
     )
     index_memory: int = Field(
         2048 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of vectors kept in memory, all groups."
@@ -80,6 +91,19 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe event that is logged."
     )
+    test: bool = Field(
+        default=False, description="Allow what only this project's own tests may do."
+    )
+    test_faults: str | None = Field(
+        None, description="Places where a test kills, fails or delays the server."
+    )
+
+    @field_validator("test_faults")
+    @classmethod
+    def _tests_only(cls, faults: str | None, given: ValidationInfo) -> str | None:
+        if faults is not None and not given.data.get("test"):
+            raise ValueError("only this project's own tests may set it")
+        return faults
 
     @classmethod
     def read(cls, **overrides: object) -> Self:

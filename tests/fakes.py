@@ -32,6 +32,7 @@ from app.domain.errors import (
     InvalidParameter,
     ModelUnavailable,
     RecordCorrupt,
+    SpoofingUnavailable,
     StoreUnavailable,
     UnknownAppKey,
     WrongSecretKey,
@@ -61,6 +62,7 @@ from app.domain.values import (
     Orientation,
     PageScope,
     Point,
+    SpoofingCondition,
     Tenant,
     UploadedImage,
     Wanted,
@@ -69,12 +71,19 @@ from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
 from app.services.groups import Groups
+from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.verify import VerifyFace
 
 MODEL = ModelVersion("fake-1")
 NEWER_MODEL = ModelVersion("fake-2")
+# From which `Drawn.live` on each condition takes a face for live.
+LIVE_FROM = {
+    SpoofingCondition.WEAK: 0.25,
+    SpoofingCondition.BALANCED: 0.5,
+    SpoofingCondition.STRICT: 0.75,
+}
 EPOCH = datetime(2020, 9, 29, 5, 34, 12, tzinfo=UTC)
 # Cosine 1 is 100, 0.5 is 75, 0 is 50: figures a reader can check in the head.
 STRAIGHT = Calibration([-1.0, 1.0], [0.0, 100.0])
@@ -105,6 +114,7 @@ class Drawn:
     pitch: float = 0.0
     mask: bool = False
     confidence: float = 99.5
+    live: float = 1.0
 
 
 class Album:
@@ -137,6 +147,9 @@ class FakeImages:
     def __init__(self) -> None:
         self.known: dict[str, Image | Exception] = {}
         self.limits: list[ImageLimits] = []
+
+    async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
+        return reference
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         self.limits.append(limits)
@@ -181,6 +194,7 @@ class FakeVision:
         self.newest = MODEL
         self.tables = {MODEL: STRAIGHT}
         self.broken: Exception | None = None
+        self.detects_spoofing = True
 
     @property
     def default_model(self) -> ModelVersion:
@@ -192,10 +206,20 @@ class FakeVision:
         if self.broken is not None:
             raise self.broken
         self.calibration(model := model or self.newest)
+        if wanted.spoofing and not self.detects_spoofing:
+            raise SpoofingUnavailable
         drawn = sorted(self._album.faces_in(image), key=lambda d: (-d.side * d.side, d.top, d.left))
         found = [(d, _seen(d, image)) for d in drawn[: wanted.max_faces]]
         chosen = _embedded([face for _, face in found], wanted)
         return [_shown(d, face, wanted, model if face in chosen else None) for d, face in found]
+
+    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        if self.broken is not None:
+            raise self.broken
+        if not self.detects_spoofing:
+            raise SpoofingUnavailable
+        [drawn] = self._album.faces_in(crop)
+        return drawn.live < LIVE_FROM[condition]
 
     def calibration(self, model: ModelVersion) -> Calibration:
         try:
@@ -234,6 +258,7 @@ def _shown(drawn: Drawn, face: Face, wanted: Wanted, model: ModelVersion | None)
         face,
         orientation=face.orientation if wanted.orientation else None,
         mask=drawn.mask if wanted.mask else None,
+        spoofing=drawn.live < LIVE_FROM[wanted.spoofing] if wanted.spoofing else None,
         embedding=None if model is None else _vector(drawn.who, model),
     )
 
@@ -344,11 +369,12 @@ class FakeFaces:
             stored[record.face_id].version = version
         return records
 
-    async def delete(self, group: Group, face_id: str) -> None:
+    async def delete(self, group: Group, face_id: str) -> FaceRow:
         gone = self._stored(group, face_id)
         del self._database.faces[group.row][face_id]
         version = self._database.bump(group.row)
         self._database.removed[group.row].append((version, gone.record.row))
+        return gone.record.row
 
     async def page(
         self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
@@ -438,6 +464,9 @@ class FakeIndex:
         ]
         found.sort(key=lambda neighbour: (-neighbour.cosine, neighbour.row))
         return [n for n in found if n.cosine >= found[min(limit, len(found)) - 1].cosine]
+
+    async def discard(self, group_row: int, face: FaceRow) -> None:
+        """Nothing is kept."""
 
     def forget(self, group_row: int) -> None:
         """Nothing is kept."""
@@ -532,6 +561,7 @@ class House:
     group_quota: int = 1_000
     face_quota: int = 100_000
     confidence_scale: int = 100
+    line: Line = field(default_factory=lambda: Line(LineLimits(lanes=4)))
     vision: FakeVision = field(init=False)
     index: FaceIndex = field(init=False)
 
@@ -558,11 +588,12 @@ class House:
 def fake_services(house: House) -> Services:
     """The real use cases in a house of fakes."""
     groups, faces = FakeGroups(house.database), FakeFaces(house.database)
-    detect = DetectFaces(house.images, house.vision)
+    detect = DetectFaces(house.images, house.vision, house.line)
     return Services(
         keys=house.keys,
+        line=house.line,
         groups=Groups(groups, house.index, house.vision, house.tokens, quota=house.group_quota),
-        faces=Faces(groups, faces, house.tokens),
+        faces=Faces(groups, faces, house.index, house.tokens),
         detect=detect,
         register=RegisterFaces(
             groups, faces, detect, quota=house.face_quota, eligibility=Eligibility()

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from app.api.attention import Attention
 from app.api.errors import REVISION
 from app.api.forms import is_form, parse_form
 from app.api.revisions import DEFAULT_REVISION, REVISIONS, V2, Revision
@@ -19,6 +20,7 @@ from app.api.schemas import (
     parse,
 )
 from app.api.services import Services
+from app.domain.callers import CALLER, Caller
 from app.domain.errors import (
     FaceError,
     ImageTooLarge,
@@ -41,6 +43,7 @@ class Call:
     services: Services
     tenant: Tenant
     revision: Revision
+    attention: Attention
 
     @property
     def group_id(self) -> str:
@@ -76,8 +79,11 @@ class Call:
 
         Raises `InvalidParameter`, and `ImageTooLarge` when it is longer than `count` pictures.
         """
+        # A refusal costs nothing yet: the body has not been read.
+        self.services.line.check(self.tenant.id)
         limit = count * _room_for(self.revision.image.max_bytes) + SMALL_BODY
         raw = await self._read(limit, ImageTooLarge())
+        self.attention.watch(self.request.receive)
         content_type = self.request.headers.get("content-type", "")
         if self.revision.forms and is_form(content_type):
             fields = parse_form(raw, content_type, schema)
@@ -152,7 +158,9 @@ def _services(request: Request, revision: Revision) -> Services:
 
 def _opened(request: Request, services: Services, tenant: Tenant, revision: Revision) -> Call:
     request.scope["facereco.tenant"] = tenant.name
-    return Call(request, services, tenant, revision)
+    attention = Attention()
+    CALLER.set(Caller(tenant.id, attention.gone))
+    return Call(request, services, tenant, revision, attention)
 
 
 def _secret_key(request: Request) -> str:

@@ -9,6 +9,7 @@ from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
 from app.services.groups import Groups
+from app.services.line import Line
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.verify import VerifyFace
@@ -27,6 +28,7 @@ class Services:
     """One use case each, and the probes behind readyz."""
 
     keys: KeyRegistry
+    line: Line
     groups: Groups
     faces: Faces
     detect: DetectFaces

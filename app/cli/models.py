@@ -1,14 +1,16 @@
 """`facereco models`: which packs there are, on what terms, and whether their files are intact."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from app.cli.options import AsJson
 from app.domain.errors import ConfigurationError
+from app.domain.values import SpoofingCondition
 from app.settings import Settings
-from app.vision.manifests import Pack
+from app.vision.manifests import Pack, PointsSection
 from app.vision.packs import MODELS, FileState, FileStatus, PackCatalog
 
 app = typer.Typer(help="List, show and verify model packs.", no_args_is_help=True)
@@ -31,7 +33,7 @@ def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolea
 
 @app.command()
 def show(name: Name = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
-    """One pack: what it is, its licence, its files and its model version."""
+    """One pack: what it is, its licence, files and model version, how it tells live faces."""
     catalog = _catalog()
     pack = catalog.get(name or Settings.read().model)
     row = _row(catalog, pack)
@@ -42,6 +44,8 @@ def show(name: Name = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - 
     typer.echo(f"licence         {pack.licence}")
     typer.echo(f"commercial use  {'allowed' if pack.commercial_use else 'not allowed'}")
     typer.echo(f"model version   {pack.model_version}")
+    for line in _spoofing(pack):
+        typer.echo(f"spoofing        {line}")
     for file in catalog.status(pack):
         typer.echo(f"{_state(file):<15} {file.path or file.file}")
 
@@ -70,9 +74,29 @@ def _row(catalog: PackCatalog, pack: Pack) -> dict[str, object]:
         "licence": pack.licence,
         "commercialUse": pack.commercial_use,
         "modelVersion": pack.model_version,
+        "spoofing": None if pack.spoofing_points is None else asdict(pack.spoofing_points),
         "ready": all(file.state is FileState.OK for file in files),
         "files": {file.file: file.state.value for file in files},
     }
+
+
+def _spoofing(pack: Pack) -> list[str]:
+    whole, aligned = pack.spoofing_points, pack.aligned_spoofing_points
+    if whole is None:
+        return ["not detected: the pack has no spoofing models"]
+    return [
+        whole.measured_on,
+        *_rates("", whole),
+        *(_rates("aligned, ", aligned) if aligned else []),
+    ]
+
+
+def _rates(view: str, points: PointsSection) -> list[str]:
+    named = ((condition.value, points.at(condition.value)) for condition in SpoofingCondition)
+    return [
+        f"{view}{name}: {point.apcer:.1%} of attacks pass, {point.bpcer:.1%} of live faces refused"
+        for name, point in named
+    ]
 
 
 def _state(file: FileStatus) -> str:

@@ -25,9 +25,11 @@ FaceError
     ├── StoreUnavailable      the database cannot be used
     ├── RecordCorrupt         a stored vector does not authenticate
     ├── ModelUnavailable      the group's model version is not installed
+    ├── SpoofingUnavailable   the model pack has no spoofing models
     └── Overloaded            too much is waiting already
 
 ConfigurationError            the server cannot start as it is set up (exit code 78)
+Abandoned                     nobody waits for the answer any more, so there is none
 """
 
 from enum import Enum
@@ -148,9 +150,17 @@ class ModelUnavailable(InternalError):
     detail = "the model version of this group is not installed"
 
 
+class SpoofingUnavailable(InternalError):
+    detail = "the model pack in use has no spoofing models"
+
+
 class Overloaded(InternalError):
     detail = "overloaded"
 
 
 class ConfigurationError(Exception):
     """The server cannot start as it is set up; the message is one line for the operator."""
+
+
+class Abandoned(Exception):
+    """The client has gone; work that had not begun was dropped."""

@@ -22,6 +22,7 @@ from app.domain.values import (
     Neighbour,
     NewFace,
     PageScope,
+    SpoofingCondition,
     Tenant,
     Wanted,
 )
@@ -29,6 +30,10 @@ from app.domain.values import (
 
 class ImageSource(Protocol):
     """Turns what a request says of a picture into upright pixels."""
+
+    async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
+        """The file an address leads to; any other reference as it is. Raises `ImageError`."""
+        ...
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         """Fetch, check and decode. Raises `ImageError` or `ImageTooSmall`."""
@@ -48,9 +53,21 @@ class Vision(Protocol):
     ) -> list[Face]:
         """Faces of `image` with the parts `wanted`; `model` defaults to `default_model`.
 
-        Raises `ModelUnavailable` when `model` is not installed, `Overloaded` when too many
-        pictures wait already.
+        Raises `ModelUnavailable` when `model` is not installed, `SpoofingUnavailable` when it
+        has no such models and they are wanted, `Overloaded` when too many pictures wait already.
         """
+        ...
+
+    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        """Whether `crop`, a face aligned by the caller, is shown and not live.
+
+        The default model judges. Raises `SpoofingUnavailable`, `Overloaded`.
+        """
+        ...
+
+    @property
+    def detects_spoofing(self) -> bool:
+        """Whether the default model has spoofing models."""
         ...
 
     def calibration(self, model: ModelVersion) -> Calibration:
@@ -68,6 +85,10 @@ class FaceIndex(Protocol):
 
         Faces that tie with the last one come too, so there may be more than `limit`.
         """
+        ...
+
+    async def discard(self, group_row: int, face: FaceRow) -> None:
+        """Overwrite and drop one vector in memory; no search begun afterwards meets it."""
         ...
 
     def forget(self, group_row: int) -> None:
@@ -108,8 +129,8 @@ class FaceStore(Protocol):
         """
         ...
 
-    async def delete(self, group: Group, face_id: str) -> None:
-        """Raises `FaceNotFound`, `GroupNotFound`."""
+    async def delete(self, group: Group, face_id: str) -> FaceRow:
+        """Erase for good; the row it had. Raises `FaceNotFound`, `GroupNotFound`."""
         ...
 
     async def page(

@@ -62,7 +62,7 @@ class Face:
 
     `landmarks` are left eye, right eye, nose, left and right mouth corner, left and right as
     they lie in the picture. `confidence` is 0..100. `side` is the box's shorter side in pixels.
-    `mask` is True when a mask is worn.
+    `mask` is True when a mask is worn, `spoofing` when the face is shown and not live.
     """
 
     box: Box
@@ -72,6 +72,7 @@ class Face:
     orientation: Orientation | None = None
     mask: bool | None = None
     embedding: Embedding | None = None
+    spoofing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ class Eligibility:
         return turn is None or max(abs(turn.yaw), abs(turn.pitch)) <= self.max_angle
 
 
+class SpoofingCondition(Enum):
+    """How readily a face is taken for a photo or a screen; each pack says what that means."""
+
+    WEAK = "weak"
+    BALANCED = "balanced"
+    STRICT = "strict"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a caller asks of the vision pipeline, so that nothing else is computed.
@@ -102,6 +111,7 @@ class Wanted:
     embeddings: int = 0
     eligible: Eligibility | None = None
     max_faces: int = 20
+    spoofing: SpoofingCondition | None = None
 
 
 EVERY_FACE = 1_000_000
@@ -227,13 +237,15 @@ class GroupChanges:
 
     `added` has shape (n,), int64, rows ascending; `vectors` has shape (n, dimension), float32,
     unit length; `removed` has shape (m,), int64. A face that came and went in between is in
-    neither.
+    neither. With `is_whole` the group is told from the beginning, and what is not in `added` is
+    gone: the version asked for lies too far back.
     """
 
     version: int
     added: NDArray[np.int64]
     vectors: NDArray[np.float32]
     removed: NDArray[np.int64]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

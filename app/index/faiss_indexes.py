@@ -43,10 +43,20 @@ class FaissIndexes:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._nearest, group, query, limit, leave_out)
 
-    def forget(self, group_row: int) -> None:
-        """See `FaceIndex.forget`."""
+    async def discard(self, group_row: int, face: FaceRow) -> None:
+        """See `FaceIndex.discard`."""
         with self._lock:
-            self._loaded.pop(group_row, None)
+            index = self._loaded.get(group_row)
+        if index is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._pool, _discard, index, face)
+
+    def forget(self, group_row: int) -> None:
+        """See `FaceIndex.forget`. A search that runs finishes first, in its own thread."""
+        with self._lock:
+            index = self._loaded.pop(group_row, None)
+        if index is not None:
+            self._pool.submit(_overwrite, index)
 
     def close(self) -> None:
         """Wait for running searches and let every vector go."""
@@ -92,3 +102,14 @@ class FaissIndexes:
                 if used <= self._memory_limit:
                     return
                 used -= self._loaded.pop(row).nbytes
+
+
+def _discard(index: GroupIndex, face: FaceRow) -> None:
+    # A catch-up that runs may have read the database before the face left it.
+    with index.catching_up:
+        index.discard(face)
+
+
+def _overwrite(index: GroupIndex) -> None:
+    with index.catching_up:
+        index.clear()

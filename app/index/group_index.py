@@ -42,10 +42,23 @@ class GroupIndex:
         with self._gate.exclusive():
             if changes.version <= self.version:
                 return
+            if changes.is_whole:
+                self._clear()
             for row in changes.removed.tolist():
                 self._remove(row)
             self._add(changes.added, changes.vectors)
             self.version = changes.version
+
+    def discard(self, row: int) -> None:
+        """Overwrite and drop the vector of a face that is gone; an unknown one is no matter."""
+        with self._gate.exclusive():
+            self._remove(row)
+
+    def clear(self) -> None:
+        """Overwrite every vector; the index is as new."""
+        with self._gate.exclusive():
+            self._clear()
+            self.version = 0
 
     def search(self, query: Embedding, limit: int, leave_out: FaceRow | None) -> list[Neighbour]:
         """The `limit` nearest, nearest first, and whatever ties with the last of them."""
@@ -114,6 +127,12 @@ class GroupIndex:
         matrix[last] = 0.0
         self._flat.codes.resize(last * self._flat.code_size)
         self._flat.ntotal = last
+
+    def _clear(self) -> None:
+        if self._flat is not None:
+            self._matrix(self._flat)[:] = 0.0
+        self._flat = None
+        self._places.clear()
 
     @staticmethod
     def _matrix(flat: faiss.IndexFlatIP) -> NDArray[np.float32]:

@@ -36,14 +36,18 @@ class Intake:
         self._downloads = downloads
         self._workers = workers
 
+    async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
+        if not isinstance(reference, ImageUrl):
+            return reference
+        return UploadedImage(await self._downloads.fetch(reference.url, max_bytes=limits.max_bytes))
+
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         loop = asyncio.get_running_loop()
         match reference:
             case Base64Image(text):
                 return await loop.run_in_executor(self._workers, _open_base64, text, limits)
-            case ImageUrl(url):
-                data = await self._downloads.fetch(url, max_bytes=limits.max_bytes)
-                return await loop.run_in_executor(self._workers, decode, data, limits)
+            case ImageUrl():
+                return await self.open(await self.fetch(reference, limits), limits)
             case UploadedImage(data):
                 return await loop.run_in_executor(self._workers, _open_upload, data, limits)
 

@@ -10,14 +10,16 @@ from app.domain.values import (
     ModelVersion,
     Wanted,
 )
+from app.services.line import Line
 
 
 class DetectFaces:
-    """Opens a picture and finds its faces, largest first."""
+    """Opens a picture and finds its faces, largest first, when it is the caller's turn."""
 
-    def __init__(self, images: ImageSource, vision: Vision) -> None:
+    def __init__(self, images: ImageSource, vision: Vision, line: Line) -> None:
         self._images = images
         self._vision = vision
+        self._line = line
 
     async def __call__(
         self,
@@ -26,9 +28,15 @@ class DetectFaces:
         wanted: Wanted,
         model: ModelVersion | None = None,
     ) -> list[Face]:
-        """The faces with what is `wanted` of each. Raises `ImageError`, `ImageTooSmall`."""
-        image = await self._images.open(reference, limits)
-        return await self._vision.analyze(image, wanted, model)
+        """The faces with what is `wanted` of each.
+
+        Raises `ImageError`, `ImageTooSmall`, `Overloaded`, `Abandoned`.
+        """
+        # A slow address keeps nobody else waiting: only what costs the machine stands in line.
+        file = await self._images.fetch(reference, limits)
+        async with self._line.turn():
+            image = await self._images.open(file, limits)
+            return await self._vision.analyze(image, wanted, model)
 
 
 def largest(faces: list[Face]) -> tuple[Face, Embedding]:

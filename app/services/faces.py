@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from app.domain.errors import InvalidPageToken
-from app.domain.ports import FaceStore, GroupStore, PageTokens
+from app.domain.ports import FaceIndex, FaceStore, GroupStore, PageTokens
 from app.domain.values import (
     Cursor,
     FaceFilter,
@@ -28,15 +28,19 @@ class FacePage:
 class Faces:
     """The stored faces of a tenant's groups."""
 
-    def __init__(self, groups: GroupStore, faces: FaceStore, tokens: PageTokens) -> None:
+    def __init__(
+        self, groups: GroupStore, faces: FaceStore, index: FaceIndex, tokens: PageTokens
+    ) -> None:
         self._groups = groups
         self._faces = faces
+        self._index = index
         self._tokens = tokens
 
     async def delete(self, tenant: Tenant, group_id: str, face_id: str) -> None:
-        """Forget one face for good. Raises `GroupNotFound`, `FaceNotFound`."""
+        """Forget one face for good, in memory too. Raises `GroupNotFound`, `FaceNotFound`."""
         group = await self._groups.get(tenant, group_id)
-        await self._faces.delete(group, face_id)
+        row = await self._faces.delete(group, face_id)
+        await self._index.discard(group.row, row)
 
     async def page(
         self,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from app.domain.errors import GroupNotFound, RecordCorrupt
+from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, GroupChanges
 from app.storage.corruption import Corruption
 from app.storage.database import BINARY, AnyRow, Database
@@ -20,6 +21,7 @@ _GROUP = select(
     groups.c.model_version,
     groups.c.key_id,
     groups.c.wrapped_key,
+    groups.c.compacted_version,
 ).where(groups.c.row == bindparam("group_row"))
 
 _IS_NEW = (
@@ -69,19 +71,23 @@ class SqlChangeLog:
         state = connection.execute(_GROUP, {"group_row": group.row}).first()
         if state is None:
             raise GroupNotFound
-        bounds = {"group_row": group.row, "after": after}
+        # News of what left before is dropped: such an index starts from nothing.
+        is_whole = after < state.compacted_version
+        bounds = {"group_row": group.row, "after": 0 if is_whole else after}
         place = Place(state.tenant, group.row, state.model_version)
         cipher = self._vault.cipher(place, Sealed(state.key_id, state.wrapped_key))
         loading = _Loading(cipher, group.row, self._corruption)
         count = connection.execute(_COUNT, bounds).scalar_one()
         for row in _streamed(connection, _ADDED, bounds) if count else ():
             loading.take(row, count)
+        reached(FaultPoint.INDEX_LOADING)
         removed = connection.execute(_REMOVED, bounds).scalars().all()
         return GroupChanges(
             version=state.version,
             added=loading.rows(),
             vectors=loading.vectors(),
             removed=np.array(removed, dtype=np.int64),
+            is_whole=is_whole,
         )
 
 

@@ -25,8 +25,9 @@ Work = Callable[[Connection], T]
 
 # The order matters: waiting comes first, and a page size is only taken by an empty database,
 # before its journal is chosen. Vectors of 2 KB waste half of a 4 KB page.
+_PATIENCE = 5_000  # milliseconds
 _PRAGMAS = (
-    "busy_timeout = 5000",
+    f"busy_timeout = {_PATIENCE}",
     "page_size = 16384",
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -96,11 +97,32 @@ class Database:
     def write_now(self, work: Work[T]) -> T:
         return _transaction(self._write_engine, work)
 
+    def scrub_now(self) -> bool:
+        """Let nothing erased stay in SQLite's journal; whether that is so now.
+
+        `secure_delete` overwrites what is erased, but in the journal; the file itself is
+        overwritten with the journal's checkpoint, and the journal's old pages go with its length.
+        """
+        if not self.is_sqlite:
+            return True
+        with translated(), self._read_engine.connect() as connection:
+            return _checkpoint(connection)
+
     def close(self) -> None:
         """Finish what was begun and let go of every connection."""
         self._readers.shutdown()
         self._writers.shutdown()
         self.engine.dispose()
+
+
+def _checkpoint(connection: Connection) -> bool:
+    # Writers wait for a checkpoint that waits for readers, so it is given little time.
+    connection.exec_driver_sql("PRAGMA busy_timeout = 100")
+    try:
+        busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_PATIENCE}")
+    return bool(busy == 0)
 
 
 async def _in_thread(pool: Executor, run: Callable[[Work[T]], T], work: Work[T]) -> T:

@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound, RecordCorrupt
+from app.domain.faults import FaultPoint, reached
 from app.domain.values import Box, Embedding, FaceFilter, FaceRecord, FaceRow, Group, NewFace
 from app.storage.corruption import Corruption
 from app.storage.database import AnyRow, Database
+from app.storage.erasures import Noted, Remember, later, note
+from app.storage.ledger import Erased
 from app.storage.tables import deletions, faces, groups
 from app.storage.text import is_storable
 from app.storage.vault import GroupCipher, Place, Sealed, Vault
@@ -67,16 +70,28 @@ _MAX_ROWS = 10_000
 class SqlFaceStore:
     """Satisfies `FaceStore`. Face ids are lower-case text; others are looked up as such."""
 
-    def __init__(self, database: Database, vault: Vault, corruption: Corruption) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        corruption: Corruption,
+        remember: Remember = later,
+    ) -> None:
         self._database = database
         self._vault = vault
         self._corruption = corruption
+        self._remember = remember
 
     async def add(self, group: Group, faces: Sequence[NewFace], *, quota: int) -> list[FaceRecord]:
-        return await self._database.write(lambda c: self._add(c, group, faces, quota))
+        stored = await self._database.write(lambda c: self._add(c, group, faces, quota))
+        reached(FaultPoint.REGISTER_AFTER_COMMIT)
+        return stored
 
-    async def delete(self, group: Group, face_id: str) -> None:
-        await self._database.write(lambda c: _delete(c, group, face_id))
+    async def delete(self, group: Group, face_id: str) -> FaceRow:
+        row, noted = await self._database.write(lambda c: erase_face(c, group.row, face_id))
+        reached(FaultPoint.DELETE_FACE_AFTER_COMMIT)
+        await self._remember(noted)
+        return row
 
     async def page(
         self, group: Group, before: FaceRow | None, limit: int, only: FaceFilter
@@ -98,16 +113,17 @@ class SqlFaceStore:
     def _add(
         self, connection: Connection, group: Group, new: Sequence[NewFace], quota: int
     ) -> list[FaceRecord]:
-        state = _lock(connection, group)
+        state = _lock(connection, group.row)
         fitting = new[: max(0, quota - state.face_count)]
         if not fitting:
             if new:
                 raise FaceQuotaExceeded
             return []
-        version = _change(connection, group, state, added=len(fitting))
+        version = _change(connection, state, added=len(fitting))
         cipher = self._vault.cipher(state.place, state.wrapped)
         rows = [_columns(face, group.row, version, cipher) for face in fitting]
         numbers = connection.execute(_ADD, rows).scalars().all()
+        reached(FaultPoint.REGISTER_BEFORE_COMMIT)
         return [_stored(number, face) for number, face in zip(numbers, fitting, strict=True)]
 
     def _find(
@@ -149,40 +165,45 @@ class _State(NamedTuple):
     wrapped: Sealed
 
 
-def _lock(connection: Connection, group: Group) -> _State:
-    row = connection.execute(_LOCK_GROUP, {"group_row": group.row}).first()
+def _lock(connection: Connection, group_row: int) -> _State:
+    row = connection.execute(_LOCK_GROUP, {"group_row": group_row}).first()
     if row is None:
         raise GroupNotFound
-    place = Place(row.tenant, group.row, row.model_version)
+    place = Place(row.tenant, group_row, row.model_version)
     return _State(row.version, row.face_count, place, Sealed(row.key_id, row.wrapped_key))
 
 
-def _change(connection: Connection, group: Group, state: _State, *, added: int) -> int:
+def _change(connection: Connection, state: _State, *, added: int) -> int:
     """Write the next version and count of a group that is locked; return the version."""
-    version = state.version + 1
+    row, version = state.place.group_row, state.version + 1
     connection.execute(
         _CHANGE_GROUP,
-        {"group_row": group.row, "new_version": version, "new_count": state.face_count + added},
+        {"group_row": row, "new_version": version, "new_count": state.face_count + added},
     )
     return version
 
 
-def _delete(connection: Connection, group: Group, face_id: str) -> None:
-    state = _lock(connection, group)
-    key = {"group_row": group.row, "face_id": _normal(face_id)}
+def erase_face(connection: Connection, group_row: int, face_id: str) -> tuple[FaceRow, Noted]:
+    """Remove a face and note it. Raises `FaceNotFound`, `GroupNotFound`."""
+    state = _lock(connection, group_row)
+    normal = _normal(face_id)
+    key = {"group_row": group_row, "face_id": normal}
     gone = connection.execute(_REMOVE, key).first()
     if gone is None:
         raise FaceNotFound
-    version = _change(connection, group, state, added=-1)
+    version = _change(connection, state, added=-1)
     connection.execute(
         insert(deletions),
         {
-            "group_row": group.row,
+            "group_row": group_row,
             "face_row": gone.row,
             "added_version": gone.added_version,
             "version": version,
         },
     )
+    noted = note(connection, Erased.FACE, group_row, normal)
+    reached(FaultPoint.DELETE_FACE_BEFORE_COMMIT)
+    return FaceRow(gone.row), noted
 
 
 def _records(

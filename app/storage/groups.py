@@ -12,8 +12,11 @@ from app.domain.errors import (
     InvalidGroupId,
     UnknownAppKey,
 )
+from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, ModelVersion, Tenant
 from app.storage.database import AnyRow, Database
+from app.storage.erasures import Noted, Remember, later, note
+from app.storage.ledger import Erased
 from app.storage.tables import deletions, faces, groups, tenants
 from app.storage.text import is_storable
 from app.storage.vault import Place, Vault
@@ -49,10 +52,16 @@ class SqlGroupStore:
     """Satisfies `GroupStore`. Ids compare byte by byte."""
 
     def __init__(
-        self, database: Database, vault: Vault, *, clock: Callable[[], datetime] = utc_now
+        self,
+        database: Database,
+        vault: Vault,
+        remember: Remember = later,
+        *,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._vault = vault
+        self._remember = remember
         self._clock = clock
 
     async def create(
@@ -70,8 +79,10 @@ class SqlGroupStore:
     async def delete(self, tenant: Tenant, group_id: str) -> Group:
         if not is_storable(group_id):
             raise GroupNotFound
-        group = await self._database.write(lambda c: _delete(c, tenant.id, group_id))
+        group, noted = await self._database.write(lambda c: _delete(c, tenant.id, group_id))
         self._vault.forget(group.row)
+        reached(FaultPoint.DELETE_GROUP_AFTER_COMMIT)
+        await self._remember(noted)
         return group
 
     async def page(self, tenant: Tenant, after: str | None, limit: int) -> list[Group]:
@@ -130,15 +141,22 @@ def _get(connection: Connection, tenant: int, group_id: str) -> Group:
     return _group(row)
 
 
-def _delete(connection: Connection, tenant: int, group_id: str) -> Group:
+def _delete(connection: Connection, tenant: int, group_id: str) -> tuple[Group, Noted]:
     locked = _BY_ID.with_for_update()
     row = connection.execute(locked, {"tenant": tenant, "group_id": group_id}).first()
     if row is None:
         raise GroupNotFound
+    noted = erase_group(connection, row.row, row.created)
+    reached(FaultPoint.DELETE_GROUP_BEFORE_COMMIT)
+    return _group(row), noted
+
+
+def erase_group(connection: Connection, group_row: int, created: datetime) -> Noted:
+    """Remove a group that is locked, with its faces and its data key, and note it."""
     for table in (faces, deletions):
-        connection.execute(delete(table).where(table.c.group_row == row.row))
-    connection.execute(delete(groups).where(groups.c.row == row.row))
-    return _group(row)
+        connection.execute(delete(table).where(table.c.group_row == group_row))
+    connection.execute(delete(groups).where(groups.c.row == group_row))
+    return note(connection, Erased.GROUP, group_row, created.isoformat())
 
 
 def _group(row: AnyRow) -> Group:

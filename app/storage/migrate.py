@@ -5,9 +5,10 @@ from pathlib import Path
 from sqlalchemy import Connection, column, inspect, select, table, text
 
 from app.domain.errors import ConfigurationError
+from app.domain.faults import FaultPoint, reached
 from app.storage.database import Database, at_start
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision under migrations/versions, oldest first; a test compares."""
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -65,6 +66,7 @@ def _upgrade(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     command.upgrade(config, "head")
+    reached(FaultPoint.MIGRATING)
 
 
 def _lock(connection: Connection) -> None:

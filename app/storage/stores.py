@@ -9,11 +9,15 @@ from pathlib import Path
 
 from app.domain.errors import ConfigurationError
 from app.storage.database import Database
+from app.storage.erasures import Erasures
 from app.storage.keys import SqlKeyRegistry
 from app.storage.keysets import Keyset
+from app.storage.ledger import Ledger
 from app.storage.migrate import migrate
 from app.storage.opening import is_new, open_vault
 from app.storage.vault import Vault
+
+LEDGER = "erasures.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Storage:
     database: Database
     vault: Vault
     keys: SqlKeyRegistry
+    erasures: Erasures
 
 
 @contextmanager
@@ -45,7 +50,9 @@ def open_storage(data: Path, url: str, keyset_file: Path) -> Iterator[Storage]:
             stack.callback(database.close)
             migrate(database)
             vault = open_vault(database, keyset or _new_keyset(keyset_file, database))
-        yield Storage(database, vault, SqlKeyRegistry(database, vault))
+        ledger = Ledger(data / "ledger" / LEDGER, vault.database_id)
+        erasures = Erasures(database, ledger)
+        yield Storage(database, vault, SqlKeyRegistry(database, vault), erasures)
 
 
 def _make_folders(data: Path) -> None:
@@ -54,7 +61,7 @@ def _make_folders(data: Path) -> None:
     A mistyped path or a disk that is not mounted must not become a new, empty database.
     """
     try:
-        for folder in (data, data / "database", data / "keys"):
+        for folder in (data, data / "database", data / "keys", data / "ledger"):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"data folder {data}: {error.strerror}") from None

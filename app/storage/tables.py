@@ -98,11 +98,15 @@ groups = Table(
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("key_id", Text, nullable=False),
     Column("created", UtcTime, nullable=False),
+    Column("compacted_version", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "group_id"),
     CheckConstraint("face_count >= 0", name="face_count"),
     sqlite_autoincrement=True,
 )
-"""`version` grows with every change of the group's faces, in the transaction of the change."""
+"""`version` grows with every change of the group's faces, in the transaction of the change.
+
+News of deletions up to `compacted_version` was dropped: an index behind it starts anew.
+"""
 
 faces = Table(
     "faces",
@@ -137,3 +141,15 @@ deletions = Table(
     Index(None, "group_row", "version"),
 )
 """Which face left at which version; `added_version` tells faces that came and went in between."""
+
+erasures = Table(
+    "erasures",
+    METADATA,
+    Column("seq", BIGINT, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("row", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What was erased and may not be in a ledger yet."""

@@ -17,6 +17,11 @@ class Template:
     width: int
     height: int
 
+    def wider(self, scale: float) -> "Template":
+        """The same crop size showing `scale` times as much, about the same centre."""
+        centre = np.array([self.width, self.height]) / 2.0
+        return Template(centre + (self.points - centre) / scale, self.width, self.height)
+
 
 _FIVE_POINTS = (
     (38.2946, 51.6963),

@@ -2,19 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import cv2
 
 from app.domain.calibration import Calibration
 from app.domain.errors import ConfigurationError, ModelUnavailable, Overloaded
-from app.domain.values import Face, Image, ModelVersion, Wanted
+from app.domain.values import Face, Image, ModelVersion, SpoofingCondition, Wanted
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
 from app.vision.sessions import SessionPool
+
+Answer = TypeVar("Answer")
 
 
 class Analyzer:
@@ -67,11 +70,16 @@ class Analyzer:
     ) -> list[Face]:
         """Faces of `image`, largest first; a caller that stops waiting leaves the queue."""
         pack = self._catalog.by_version(model or self._default)
-        if not self._room.acquire(blocking=False):
-            raise Overloaded
-        work = self._workers.submit(self._analyze, pack, image, wanted)
-        work.add_done_callback(lambda _: self._room.release())
-        return await asyncio.wrap_future(work)
+        return await self._queued(lambda: self._pipeline(pack).analyze(image, wanted))
+
+    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        """Whether an aligned crop is of no live face, as the default pack judges it."""
+        pack = self._catalog.by_version(self._default)
+        return await self._queued(lambda: self._pipeline(pack).is_spoof(crop, condition))
+
+    @property
+    def detects_spoofing(self) -> bool:
+        return self._catalog.by_version(self._default).spoofing_points is not None
 
     def calibration(self, model: ModelVersion) -> Calibration:
         if model not in self._calibrations:
@@ -84,12 +92,20 @@ class Analyzer:
         """Finish what runs, drop what waits."""
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    def _analyze(self, pack: Pack, image: Image, wanted: Wanted) -> list[Face]:
+    async def _queued(self, work: Callable[[], Answer]) -> Answer:
+        """What `work` returns, in a vision thread. Raises `Overloaded`."""
+        if not self._room.acquire(blocking=False):
+            raise Overloaded
+        queued = self._workers.submit(work)
+        queued.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(queued)
+
+    def _pipeline(self, pack: Pack) -> Pipeline:
         pipeline = self._pipelines.get(pack.model_version)
         if pipeline is None:
             with _or_unavailable():
                 pipeline = self._load(pack)
-        return pipeline.analyze(image, wanted)
+        return pipeline
 
     def _load(self, pack: Pack) -> Pipeline:
         """The pack's pipeline; only the first of several callers loads it."""

@@ -100,14 +100,65 @@ class AttributesSection(Weights):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoofingSection(Weights):
-    """A network that tells a live face from a shown one, `box_scale` times the face box."""
+    """A network that tells a live face from a shown one.
 
-    family: Literal["minifasnet"]
+    "minifasnet" is shown the face box, "aligned-live" ArcFace's crop, each made `box_scale` times
+    as large about its centre and brought to `side` x `side` px; its input is (pixel - mean) /
+    scale. `live` is the column of its answer that says live, which `activation` makes a
+    probability; several networks of a pack are averaged.
+    """
+
+    family: Literal["minifasnet", "aligned-live"]
     box_scale: float
+    side: int = 80
+    color: Color = "bgr"
+    mean: float = 0.0
+    scale: float = 1.0
+    live: int = 1
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
 
     def __post_init__(self) -> None:
         Weights.__post_init__(self)
         _check(self.box_scale >= 1.0, "box_scale must be at least 1")
+        _check(self.scale != 0.0, "scale must not be 0")
+        _check(self.side >= 16, "side must be at least 16")
+        _check(self.live >= 0, "live must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """From which probability on a face is taken for live, and how often that is wrong.
+
+    `apcer` is the share of attacks taken for live, `bpcer` that of live faces taken for attacks
+    (ISO/IEC 30107-3), both 0..1 and of people the threshold was not chosen on.
+    """
+
+    threshold: float
+    apcer: float
+    bpcer: float
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "apcer", "bpcer"):
+            _check(0.0 <= getattr(self, name) <= 1.0, f"{name} must lie within 0..1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsSection:
+    """The three conditions of the contract; `measured_on` is one plain line."""
+
+    measured_on: str
+    weak: OperatingPoint
+    balanced: OperatingPoint
+    strict: OperatingPoint
+
+    def __post_init__(self) -> None:
+        thresholds = [point.threshold for point in (self.weak, self.balanced, self.strict)]
+        _check(thresholds == sorted(thresholds), "weak, balanced and strict must not descend")
+
+    def at(self, condition: str) -> OperatingPoint:
+        """The point of "weak", "balanced" or "strict"."""
+        point: OperatingPoint = getattr(self, condition)
+        return point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +197,15 @@ class Pack:
     pose: PoseSection | None = None
     attributes: AttributesSection | None = None
     spoofing: tuple[SpoofingSection, ...] = ()
+    spoofing_points: PointsSection | None = None
+    aligned_spoofing_points: PointsSection | None = None  # of 224x224 crops, where they differ
     calibration: CalibrationSection | None = None
     download: tuple[Download, ...] = ()
     folder: Path = field(default=Path(), compare=False)
+
+    def __post_init__(self) -> None:
+        points = self.spoofing_points or self.aligned_spoofing_points
+        _check(bool(self.spoofing) or not points, "[spoofing_points] lack their [[spoofing]]")
 
     @property
     def model_version(self) -> ModelVersion:

@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.values import Box, Embedding, Face, Image, Orientation, Point, Wanted
+from app.domain.errors import SpoofingUnavailable
+from app.domain.values import (
+    Box,
+    Embedding,
+    Face,
+    Image,
+    Orientation,
+    Point,
+    SpoofingCondition,
+    Wanted,
+)
 from app.vision.alignment import ARCFACE
 from app.vision.attributes import Aligned, Attributes
 from app.vision.detectors import NETWORKS, FaceFinder
@@ -13,10 +23,10 @@ from app.vision.embedders import embedder
 from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
 from app.vision.manifests import Pack, Weights
-from app.vision.parts import Embedder, Finder, Judge, Poser, Reader, Refiner
+from app.vision.parts import Embedder, Finder, Poser, Reader, Refiner
 from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
 from app.vision.sessions import Session, SessionPool
-from app.vision.spoofing import MiniFasNet
+from app.vision.spoofing import Liveness, liveness
 
 DECIMALS = 6
 
@@ -32,7 +42,7 @@ class Pipeline:
     landmarks: Refiner | None = None
     pose: Poser | None = None
     attributes: Reader | None = None
-    spoofing: tuple[Judge, ...] = ()
+    liveness: Liveness | None = None
 
     @classmethod
     def open(cls, pack: Pack, sessions: SessionPool) -> "Pipeline":
@@ -48,7 +58,7 @@ class Pipeline:
             landmarks=Retail0009(session(pack.landmarks)) if pack.landmarks else None,
             pose=Adas0001(session(pack.pose)) if pack.pose else None,
             attributes=Aligned(session(pack.attributes)) if pack.attributes else None,
-            spoofing=tuple(MiniFasNet(session(part), part.box_scale) for part in pack.spoofing),
+            liveness=liveness(pack, lambda weights: sessions.open(pack, weights)),
         )
 
     def warm_up(self) -> None:
@@ -58,22 +68,26 @@ class Pipeline:
         points = ARCFACE.points[None].astype(np.float32)
         whole = np.array([[0, 0, ARCFACE.width, ARCFACE.height]], dtype=np.float32)
         found = Detections(whole, points, np.ones(1, dtype=np.float32))
-        self._describe(image, found, Wanted(orientation=True, mask=True, embeddings=1))
-        self.live(image, found.boxes)
+        condition = SpoofingCondition.BALANCED if self.liveness else None
+        wanted = Wanted(orientation=True, mask=True, embeddings=1, spoofing=condition)
+        self._describe(image, found, wanted)
 
     def analyze(self, image: Image, wanted: Wanted) -> list[Face]:
-        """Faces of an upright picture, largest first, with the parts `wanted`."""
+        """Faces of an upright picture, largest first, with the parts `wanted`.
+
+        Raises `SpoofingUnavailable` when spoofing is wanted and the pack cannot tell.
+        """
+        if wanted.spoofing and not self.liveness:
+            raise SpoofingUnavailable
         height, width = image.shape[:2]
         found = largest(self.finder.detect(image), width, height, wanted.max_faces)
         return self._describe(image, found, wanted) if len(found) else []
 
-    def live(self, image: Image, boxes: Floats) -> NDArray[np.float64] | None:
-        """The probability (n,) that faces are live, or None where the pack cannot tell."""
-        if not self.spoofing:
-            return None
-        chances = [network.live(image, boxes) for network in self.spoofing]
-        mean: NDArray[np.float64] = np.mean(chances, axis=0)
-        return mean
+    def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        """Whether an aligned crop shows no live face. Raises `SpoofingUnavailable`."""
+        if self.liveness is None:
+            raise SpoofingUnavailable
+        return self.liveness.is_spoof(crop, condition)
 
     def _describe(self, image: Image, found: Detections, wanted: Wanted) -> list[Face]:
         points = self.landmarks.refine(image, found.boxes) if self.landmarks else found.points
@@ -86,6 +100,11 @@ class Pipeline:
         if wanted.mask and attributes is not None:
             masks = attributes.masks.tolist()
             faces = [replace(face, mask=mask) for face, mask in zip(faces, masks, strict=True)]
+        if wanted.spoofing and self.liveness:
+            spoofs = self.liveness.spoofs(image, found.boxes, points, wanted.spoofing)
+            faces = [
+                replace(face, spoofing=spoof) for face, spoof in zip(faces, spoofs, strict=True)
+            ]
         faces = self._embedded(image, points, faces, wanted)
         return faces if wanted.orientation else [replace(face, orientation=None) for face in faces]
 

@@ -1,34 +1,129 @@
 """How likely a face is a live one and not a photo or a screen held up to the camera."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.values import Image
+from app.domain.errors import ConfigurationError
+from app.domain.values import Image, SpoofingCondition
+from app.vision.alignment import ARCFACE, align
 from app.vision.geometry import Floats, blob, box_matrix, warp
-from app.vision.sessions import Session, batched
+from app.vision.manifests import Pack, PointsSection, SpoofingSection, Weights
+from app.vision.parts import Judge
+from app.vision.sessions import Opened, batched
 
-SIDE = 80
-LIVE = 1
+Chances = NDArray[np.float64]
 
 
-class MiniFasNet:
-    """A network of Silent-Face-Anti-Spoofing: 80x80 BGR 0..255 around the face, three logits."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Judges:
+    """The spoofing networks of a pack, whose probabilities are averaged."""
 
-    def __init__(self, session: Session, box_scale: float) -> None:
-        self._session = session
-        self._box_scale = box_scale
+    networks: tuple[Judge, ...]
 
-    def live(self, image: Image, boxes: Floats) -> NDArray[np.float64]:
-        """The probability (n,) that the faces in `boxes` (n, 4) are live."""
-        crops = [self._crop(image, box) for box in boxes]
-        logits = batched(self._session, blob(crops, color="bgr"))[0].astype(np.float64)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances: NDArray[np.float64] = powers[:, LIVE] / powers.sum(axis=1)
+    def live(self, image: Image, boxes: Floats, points: Floats) -> Chances:
+        """The probability (n,) that the faces in `boxes` (n, 4), at `points` (n, 5, 2), live."""
+        chances = [network.live(image, boxes, points) for network in self.networks]
+        return np.asarray(np.mean(chances, axis=0))
+
+    def live_crop(self, crop: Image) -> float:
+        """The probability that an aligned crop is of a live face."""
+        return float(np.mean([network.live_crop(crop) for network in self.networks]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Liveness:
+    """What a pack's judges say, and from which probability on each condition believes them.
+
+    `aligned_points` hold for crops aligned by the caller, which show less than a picture does.
+    """
+
+    judges: Judges
+    points: PointsSection
+    aligned_points: PointsSection
+
+    def spoofs(
+        self, image: Image, boxes: Floats, points: Floats, condition: SpoofingCondition
+    ) -> list[bool]:
+        """Of each face whether `condition` takes it for shown."""
+        line = self.points.at(condition.value).threshold
+        spoofed: list[bool] = (self.judges.live(image, boxes, points) < line).tolist()
+        return spoofed
+
+    def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+        """The same of an aligned crop."""
+        return self.judges.live_crop(crop) < self.aligned_points.at(condition.value).threshold
+
+
+def judges(pack: Pack, opened: Callable[[Weights], Opened]) -> Judges:
+    """The pack's networks. Raises `ConfigurationError` when one cannot be used."""
+    return Judges(tuple(LiveFaces(opened(section), section) for section in pack.spoofing))
+
+
+def liveness(pack: Pack, opened: Callable[[Weights], Opened]) -> Liveness | None:
+    """What the pack has to tell live faces; None when it has nothing, or nobody measured it."""
+    if pack.spoofing_points is None:
+        return None
+    aligned = pack.aligned_spoofing_points or pack.spoofing_points
+    return Liveness(judges(pack, opened), pack.spoofing_points, aligned)
+
+
+class LiveFaces:
+    """A network that answers crops of faces with how likely each is live."""
+
+    def __init__(self, opened: Opened, section: SpoofingSection) -> None:
+        """Raises `ConfigurationError` when the network has no column `section.live`."""
+        self._session = opened.session
+        self._fed = section
+        _check_column(opened, section.live)
+
+    def live(self, image: Image, boxes: Floats, points: Floats) -> Chances:
+        """The probability (n,) that the faces in `boxes` (n, 4), at `points` (n, 5, 2), live."""
+        return self._chances(self._crops(image, boxes, points))
+
+    def live_crop(self, crop: Image) -> Chances:
+        """The probability (1,) that an aligned crop, which has no more to show, is of one."""
+        height, width = crop.shape[:2]
+        whole = np.array([0, 0, width, height], dtype=np.float32)
+        return self._chances([self._cut(crop, whole)])
+
+    def _crops(self, image: Image, boxes: Floats, points: Floats) -> list[Image]:
+        fed = self._fed
+        if fed.family == "aligned-live":
+            wider = ARCFACE.wider(fed.box_scale)
+            return [align(image, five, wider, fed.side) for five in points]
+        height, width = image.shape[:2]
+        around = [surroundings(box, fed.box_scale, width, height) for box in boxes]
+        return [self._cut(image, box) for box in around]
+
+    def _cut(self, image: Image, box: Floats) -> Image:
+        side = self._fed.side
+        return warp(image, box_matrix(box, side, side), side, side)
+
+    def _chances(self, crops: list[Image]) -> Chances:
+        fed = self._fed
+        tensor = blob(crops, color=fed.color, mean=fed.mean, scale=fed.scale)
+        answers = batched(self._session, tensor)[0].reshape(len(crops), -1).astype(np.float64)
+        match fed.activation:
+            case "softmax":
+                powers = np.exp(answers - answers.max(axis=1, keepdims=True))
+                answers = powers / powers.sum(axis=1, keepdims=True)
+            case "sigmoid":
+                answers = 1.0 / (1.0 + np.exp(-answers))
+            case "none":
+                pass
+        chances: Chances = answers[:, fed.live]
         return chances
 
-    def _crop(self, image: Image, box: Floats) -> Image:
-        around = surroundings(box, self._box_scale, image.shape[1], image.shape[0])
-        return warp(image, box_matrix(around, SIDE, SIDE), SIDE, SIDE)
+
+def _check_column(opened: Opened, live: int) -> None:
+    columns = opened.session.get_outputs()[0].shape[-1]
+    if isinstance(columns, int) and live >= columns:
+        raise ConfigurationError(
+            f"weight file {opened.path} has {columns} answers, so none is number {live}"
+        )
 
 
 def surroundings(box: Floats, scale: float, width: int, height: int) -> Floats:

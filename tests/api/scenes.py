@@ -19,6 +19,15 @@ GROUP = "staff"
 SOLO = "c29sbw=="
 CROWD = "Y3Jvd2Q="
 NOBODY = "bm9ib2R5"
+FACE = "9297db50-d4f2-c6b8-ea05-edf2013089fd"
+# The paths of v1.0 that take a picture, to be called with POST.
+FACE_OPERATIONS = (
+    "/detect",
+    f"/groups/{GROUP}",
+    f"/groups/{GROUP}/search?limit=1&threshold=1",
+    "/compare?threshold=1",
+    f"/verify/groups/{GROUP}/faces/{FACE}",
+)
 
 
 @dataclass(frozen=True, slots=True)

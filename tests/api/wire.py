@@ -1,7 +1,8 @@
 """Requests that no well-behaved client sends, handed to the application as uvicorn would."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -62,6 +63,42 @@ async def hang_up(app: ASGIApp, method: str, target: str, *, sent: bytes) -> lis
 
     await app(_scope(method, target, (), None), receive, answer)
     return answered
+
+
+class Leaving:
+    """A client that sends its whole request, waits, and hangs up when it is told to."""
+
+    def __init__(self, app: ASGIApp, method: str, target: str, body: bytes) -> None:
+        self._answered: list[Message] = []
+        self._gone = asyncio.Event()
+        self._incoming: list[Message] = [{"type": "http.request", "body": body}]
+        scope = _scope(method, target, (), None)
+        self._task = asyncio.ensure_future(app(scope, self._receive, self._answer))
+
+    def hang_up(self) -> None:
+        self._gone.set()
+
+    async def settled(self, state: Callable[[], bool]) -> None:
+        """Wait until the server is in a state; fails after a second."""
+        for _ in range(1000):
+            if state():
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("the server did not get there")
+
+    async def answered(self) -> list[Message]:
+        """What the application sent."""
+        await self._task
+        return self._answered
+
+    async def _receive(self) -> Message:
+        if self._incoming:
+            return self._incoming.pop()
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _answer(self, message: Message) -> None:
+        self._answered.append(message)
 
 
 def _scope(method: str, target: str, headers: Headers, query: bytes | None) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from app.api.calls import Call
+from app.domain.errors import Abandoned
 
 Operation = Callable[[Call], Awaitable[Response]]
 Routes = tuple[tuple[str, str, Operation], ...]
@@ -27,7 +29,12 @@ def _route(method: str, path: str, operation: Operation, open_call: Open) -> Rou
         call = await open_call(request)
         if operation.__name__ in call.revision.absent:
             raise HTTPException(404)
-        return await operation(call)
+        try:
+            return await operation(call)
+        except Abandoned:
+            raise ClientDisconnect from None
+        finally:
+            call.attention.end()
 
     route = Route(path, endpoint)
     # Starlette answers HEAD wherever it answers GET; the contract knows no HEAD.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.domain.errors import GroupNotFound
-from app.domain.values import Group, GroupChanges, ModelVersion
+from app.domain.values import FaceRow, Group, GroupChanges, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
 
 DIMENSION = 8
@@ -130,3 +130,44 @@ async def test_a_group_deleted_meanwhile_is_not_found_and_leaves_nothing_behind(
         await indexes.nearest(replace(group(1, 10)), log.vectors[0], 1)
 
     assert indexes.nbytes == 0
+
+
+async def test_a_discarded_face_is_found_no_more_and_a_search_reads_nothing(indexes, log):
+    await indexes.nearest(group(1, 10), log.vectors[0], 1)
+
+    await indexes.discard(1, FaceRow(4))
+    found = await indexes.nearest(group(1, 10), log.vectors[4], 10)
+
+    assert {neighbour.row for neighbour in found} == set(range(10)) - {4}
+    assert log.reads == [(1, 0)]
+
+
+async def test_a_face_discarded_while_the_group_loads_does_not_stay(log):
+    log.delay = 0.2
+    indexes = FaissIndexes(log, memory_limit=10_000_000, workers=2)
+    loading = asyncio.create_task(indexes.nearest(group(1, 10), log.vectors[0], 1))
+    await asyncio.sleep(0.05)
+
+    await indexes.discard(1, FaceRow(4))
+    found = await indexes.nearest(group(1, 10), log.vectors[4], 10)
+
+    await loading
+    assert 4 not in {neighbour.row for neighbour in found}
+    indexes.close()
+
+
+async def test_discarding_from_a_group_that_is_not_loaded_loads_nothing(indexes, log):
+    await indexes.discard(1, FaceRow(4))
+
+    assert log.reads == []
+
+
+async def test_vectors_of_a_forgotten_group_are_overwritten(indexes, log):
+    await indexes.nearest(group(1, 10), log.vectors[0], 1)
+    held = indexes._index_of(1)._flat
+    assert held.ntotal == 10
+
+    indexes.forget(1)
+    indexes.close()
+
+    assert not held.reconstruct_n(0, 10).any()

@@ -90,13 +90,13 @@ def section(path, **values):
     return {"file": path.name, "sha256": digest, **values}
 
 
-def toml(tables):
+def toml(tables, where=""):
     lines = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not nested(value)]
     for name, value in tables.items():
-        for table in value if isinstance(value, list) else [value]:
-            if isinstance(table, dict):
-                lines.append(f"[[{name}]]" if isinstance(value, list) else f"[{name}]")
-                lines += [f"{key} = {json.dumps(item)}" for key, item in table.items()]
+        if isinstance(value, dict):
+            lines.append(f"[{where}{name}]\n" + toml(value, f"{where}{name}."))
+        elif nested(value):
+            lines += [f"[[{where}{name}]]\n" + toml(table) for table in value]
     return "\n".join(lines) + "\n"
 
 

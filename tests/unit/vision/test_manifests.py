@@ -139,3 +139,60 @@ def test_the_model_version_does_not_change_with_a_file_name_or_a_title(tmp_path,
     before = version(tmp_path, tables)
 
     assert version(tmp_path, {**tables, "title": "other"}, file="renamed.onnx") == before
+
+
+POINT = {"threshold": 0.5, "apcer": 0.01, "bpcer": 0.02}
+
+
+def with_spoofing(tmp_path, tables, **points):
+    part = packs.section(tmp_path / "embedder.onnx", family="minifasnet", box_scale=4)
+    said = {"measured_on": "tests", "weak": POINT, "balanced": POINT, "strict": POINT, **points}
+    return {**tables, "spoofing": [part], "spoofing_points": said}
+
+
+def test_operating_points_are_read(tmp_path, tables):
+    strict = {**POINT, "threshold": 1}
+
+    pack = load_manifest(packs.write(tmp_path, with_spoofing(tmp_path, tables, strict=strict)))
+
+    points = pack.spoofing_points
+    assert points is not None
+    assert [points.at(name).threshold for name in ("weak", "strict")] == [0.5, 1.0]
+    assert pack.aligned_spoofing_points is None
+
+
+@pytest.mark.parametrize(
+    ("points", "complaint"),
+    [
+        ({"strict": {**POINT, "threshold": 0.4}}, "must not descend"),
+        ({"weak": {**POINT, "apcer": 1.5}}, "apcer must lie within 0..1"),
+        ({"balanced": {"threshold": 0.5}}, "lacks 'apcer'"),
+        ({"lax": POINT}, "unknown key 'lax'"),
+    ],
+)
+def test_wrong_operating_points_are_named(tmp_path, tables, points, complaint):
+    assert complaint in refusal(tmp_path, with_spoofing(tmp_path, tables, **points))
+
+
+def test_operating_points_of_no_network_are_refused(tmp_path, tables):
+    said = with_spoofing(tmp_path, tables)
+    del said["spoofing"]
+
+    assert "lack their [[spoofing]]" in refusal(tmp_path, said)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("family", "magic", "family must be one of minifasnet, aligned-live"),
+        ("side", 8, "side must be at least 16"),
+        ("scale", 0, "scale must not be 0"),
+        ("live", -1, "live must not be negative"),
+        ("activation", "relu", "activation must be one of softmax, sigmoid, none"),
+    ],
+)
+def test_a_wrong_feeding_of_a_spoofing_network_is_named(tmp_path, tables, key, value, complaint):
+    said = with_spoofing(tmp_path, tables)
+    said["spoofing"][0][key] = value
+
+    assert complaint in refusal(tmp_path, said)

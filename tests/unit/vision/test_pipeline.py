@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from app.domain.values import EVERY_FACE, Eligibility, Wanted
+from app.domain.errors import SpoofingUnavailable
+from app.domain.values import EVERY_FACE, Eligibility, SpoofingCondition, Wanted
 from app.vision.attributes import Attributes
 from app.vision.geometry import Detections
 from app.vision.pipeline import Pipeline, in_picture_order, largest
@@ -227,17 +226,41 @@ def test_an_eligible_face_keeps_the_orientation_that_was_wanted():
 def test_a_pack_without_spoofing_models_does_not_judge():
     eyes = pipeline((0, 0, 40, 40))
 
-    assert eyes.live(IMAGE, floats([[0, 0, 40, 40]])) is None
+    with pytest.raises(SpoofingUnavailable):
+        eyes.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.WEAK))
+    with pytest.raises(SpoofingUnavailable):
+        eyes.is_spoof(IMAGE, SpoofingCondition.WEAK)
 
 
-def test_several_spoofing_models_are_averaged():
-    class Judge:
-        def __init__(self, chance):
-            self.chance = chance
+class Suspicious:
+    """Takes every second face for a spoof, and remembers how often it was asked."""
 
-        def live(self, image, boxes):
-            return np.full(len(boxes), self.chance)
+    def __init__(self):
+        self.conditions = []
 
-    eyes = replace(pipeline((0, 0, 40, 40)), spoofing=(Judge(0.2), Judge(0.6)))
+    def spoofs(self, image, boxes, points, condition):
+        self.conditions.append(condition)
+        return [row % 2 == 1 for row in range(len(boxes))]
 
-    assert eyes.live(IMAGE, floats([[0, 0, 40, 40]])) == pytest.approx([0.4])
+    def is_spoof(self, crop, condition):
+        self.conditions.append(condition)
+        return True
+
+
+def test_each_face_is_judged_under_the_condition_that_was_wanted():
+    eyes = pipeline((0, 0, 40, 40), (50, 0, 70, 20), liveness=Suspicious())
+
+    faces = eyes.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.STRICT))
+
+    assert [face.spoofing for face in faces] == [False, True]
+    assert eyes.is_spoof(IMAGE, SpoofingCondition.WEAK)
+    assert eyes.liveness.conditions == [SpoofingCondition.STRICT, SpoofingCondition.WEAK]
+
+
+def test_nobody_is_judged_who_need_not_be():
+    eyes = pipeline((0, 0, 40, 40), liveness=Suspicious())
+
+    [face] = eyes.analyze(IMAGE, Wanted())
+
+    assert face.spoofing is None
+    assert eyes.liveness.conditions == []
