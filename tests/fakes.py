@@ -62,10 +62,12 @@ from app.domain.values import (
     Orientation,
     PageScope,
     Point,
+    Room,
     SpoofingCondition,
     Tenant,
     UploadedImage,
     Wanted,
+    new_matrix,
 )
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
@@ -425,15 +427,18 @@ class FakeChanges:
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
 
-    def changes(self, group: Group, after_version: int) -> GroupChanges:
+    def changes(self, group: Group, after_version: int, room: Room = new_matrix) -> GroupChanges:
         now = self._database.group(group.row)
         stored = self._database.faces[group.row].values()
         added = sorted((s for s in stored if self._counts(s, after_version)), key=_row)
         gone = [row for v, row in self._database.removed[group.row] if v > after_version]
+        vectors = room(len(added), len(ADA))
+        for place, face in enumerate(added):
+            vectors[place] = face.vector
         return GroupChanges(
             now.version,
             np.asarray([s.record.row for s in added], dtype=np.int64),
-            np.asarray([s.vector for s in added], dtype=np.float32).reshape(-1, len(ADA)),
+            vectors,
             np.asarray(gone, dtype=np.int64),
         )
 

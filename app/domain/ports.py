@@ -22,9 +22,11 @@ from app.domain.values import (
     Neighbour,
     NewFace,
     PageScope,
+    Room,
     SpoofingCondition,
     Tenant,
     Wanted,
+    new_matrix,
 )
 
 
@@ -151,8 +153,10 @@ class FaceStore(Protocol):
 class ChangeLog(Protocol):
     """What an index reads to catch up. Blocking: call it off the event loop."""
 
-    def changes(self, group: Group, after_version: int) -> GroupChanges:
+    def changes(self, group: Group, after_version: int, room: Room = new_matrix) -> GroupChanges:
         """Everything after `after_version` (0: from the beginning), in one consistent read.
+
+        `room` is asked once for the memory the vectors are written to, so that none is copied.
 
         A record that does not authenticate is left out and counted; the others are served.
         Raises `GroupNotFound` when the group is gone.

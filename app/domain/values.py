@@ -1,6 +1,6 @@
 """The values every room shares, each with its shape, unit and range."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -246,6 +246,15 @@ class GroupChanges:
     vectors: NDArray[np.float32]
     removed: NDArray[np.int64]
     is_whole: bool = False
+
+
+Room = Callable[[int, int], NDArray[np.float32]]
+"""Gives memory for so many vectors of so many values: an array of that shape, to be written."""
+
+
+def new_matrix(count: int, dimension: int) -> NDArray[np.float32]:
+    """A `Room` on the heap."""
+    return np.empty((count, dimension), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,115 +1,145 @@
 """Every group's index: loaded on first use, caught up before a search, bounded in memory."""
 
 import asyncio
-import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-
-import faiss
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
 
 from app.domain.errors import GroupNotFound
 from app.domain.ports import ChangeLog
 from app.domain.values import Embedding, FaceRow, Group, Neighbour
-from app.index.group_index import GroupIndex
+from app.index.group_index import GroupIndex, Question, bytes_per_face, prepare_thread
+from app.index.lanes import Answers, Lane, Waiting
+
+T = TypeVar("T")
 
 # A search this small takes tens of microseconds, less than a hop to another thread and back.
 INLINE_VECTORS = 2_000
+# Groups that load at a time. Opening records holds the interpreter most of the time, so more
+# would only slow each other down, and everything else.
+LOADING = 2
+# Versions an index may be behind for its changes to be read in between two searches.
+FEW_CHANGES = 100
+# Until a first group has told: the values of most networks' vectors.
+USUAL_DIMENSION = 512
 
 
 class FaissIndexes:
     """Satisfies `FaceIndex`. `memory_limit` is in bytes; least recently used groups leave first.
 
-    The group being searched always stays, even when it is larger than the limit alone.
+    Groups that are being loaded or searched stay, even when they are larger than the limit alone.
+    Lives on one event loop; vectors are read and searched in threads.
     """
 
     def __init__(self, changes: ChangeLog, *, memory_limit: int, workers: int) -> None:
         self._changes = changes
         self._memory_limit = memory_limit
-        self._loaded: OrderedDict[int, GroupIndex] = OrderedDict()
-        self._lock = threading.Lock()
-        # One thread a search: FAISS gains nothing from more on a single query, and this setting
-        # counts only for the thread that makes it.
-        self._pool = ThreadPoolExecutor(
-            workers, "index", initializer=faiss.omp_set_num_threads, initargs=(1,)
-        )
+        self._lanes: OrderedDict[int, Lane] = OrderedDict()
+        self._dimension = USUAL_DIMENSION
+        self._overwriting: set[asyncio.Task[None]] = set()
+        self._searching = ThreadPoolExecutor(workers, "index", initializer=prepare_thread)
+        # Rooms of their own, so that a load of seconds holds up no search of another group.
+        self._loading = ThreadPoolExecutor(LOADING, "index-load")
+        self._turn_to_load = asyncio.Semaphore(LOADING)
 
     async def nearest(
         self, group: Group, query: Embedding, limit: int, *, leave_out: FaceRow | None = None
     ) -> list[Neighbour]:
         """See `FaceIndex.nearest`. Raises `GroupNotFound` when the group is gone."""
-        index = self._index_of(group.row)
-        if index.version >= group.version and len(index) <= INLINE_VECTORS:
-            return index.search(query, limit, leave_out)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._nearest, group, query, limit, leave_out)
+        lane = self._lane_of(group)
+        question = Question(query, limit, leave_out)
+        if lane.idle and _is_current(lane.index, group) and len(lane.index) <= INLINE_VECTORS:
+            return lane.index.search([question])[0]
+        return await lane.ask(group, question)
 
     async def discard(self, group_row: int, face: FaceRow) -> None:
         """See `FaceIndex.discard`."""
-        with self._lock:
-            index = self._loaded.get(group_row)
-        if index is not None:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, _discard, index, face)
+        lane = self._lanes.get(group_row)
+        if lane is not None:
+            # A catch-up that runs may have read the database before the face left it.
+            async with lane.alone:
+                lane.index.discard(face)
 
     def forget(self, group_row: int) -> None:
-        """See `FaceIndex.forget`. A search that runs finishes first, in its own thread."""
-        with self._lock:
-            index = self._loaded.pop(group_row, None)
-        if index is not None:
-            self._pool.submit(_overwrite, index)
+        """See `FaceIndex.forget`. A search that runs finishes first."""
+        lane = self._lanes.pop(group_row, None)
+        if lane is not None:
+            task = asyncio.get_running_loop().create_task(self._overwrite(lane))
+            self._overwriting.add(task)
+            task.add_done_callback(self._overwriting.discard)
 
     def close(self) -> None:
         """Wait for running searches and let every vector go."""
-        self._pool.shutdown(cancel_futures=True)
-        with self._lock:
-            self._loaded.clear()
+        for pool in (self._searching, self._loading):
+            pool.shutdown(cancel_futures=True)
+        self._lanes.clear()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all loaded groups."""
-        with self._lock:
-            return sum(index.nbytes for index in self._loaded.values())
+        """Bytes of all loaded groups, and of those that are loading."""
+        return sum(lane.nbytes for lane in self._lanes.values())
 
-    def _nearest(
-        self, group: Group, query: Embedding, limit: int, leave_out: FaceRow | None
-    ) -> list[Neighbour]:
-        index = self._index_of(group.row)
-        self._catch_up(index, group)
-        return index.search(query, limit, leave_out)
+    async def _overwrite(self, lane: Lane) -> None:
+        async with lane.alone:
+            await _in_thread(self._searching, lane.index.clear)
 
-    def _index_of(self, group_row: int) -> GroupIndex:
-        with self._lock:
-            index = self._loaded.setdefault(group_row, GroupIndex())
-            self._loaded.move_to_end(group_row)
-            return index
+    def _lane_of(self, group: Group) -> Lane:
+        lane = self._lanes.get(group.row)
+        if lane is None:
+            lane = self._lanes[group.row] = Lane(self._answer)
+        self._lanes.move_to_end(group.row)
+        return lane
 
-    def _catch_up(self, index: GroupIndex, group: Group) -> None:
-        # One loads, the others wait for that group alone and then find the work done.
-        with index.catching_up:
-            if index.version >= group.version:
-                return
-            try:
-                index.apply(self._changes.changes(group, index.version))
-            except GroupNotFound:
+    async def _answer(self, lane: Lane, batch: Sequence[Waiting]) -> Answers:
+        newest = max((waiting.group for waiting in batch), key=lambda group: group.version)
+        await self._catch_up(lane, newest)
+        questions = [waiting.question for waiting in batch]
+        return await _in_thread(self._searching, lambda: lane.index.search(questions))
+
+    async def _catch_up(self, lane: Lane, group: Group) -> None:
+        if _is_current(lane.index, group):
+            return
+        try:
+            if lane.index.version and group.version - lane.index.version <= FEW_CHANGES:
+                await _in_thread(self._searching, lambda: self._read(lane.index, group))
+            else:
+                await self._load(lane, group)
+        except GroupNotFound:
+            if self._lanes.get(group.row) is lane:
                 self.forget(group.row)
+            raise
+        self._dimension = lane.index.dimension or self._dimension
+        self._make_room()
+
+    async def _load(self, lane: Lane, group: Group) -> None:
+        async with self._turn_to_load:
+            # Room first: what leaves makes way for what comes, not after it.
+            lane.reserved = group.face_count * bytes_per_face(self._dimension)
+            self._make_room()
+            try:
+                await _in_thread(self._loading, lambda: self._read(lane.index, group))
+            except BaseException:
+                lane.index = GroupIndex()  # whatever was written of it is of no use
                 raise
-        self._make_room(group.row)
+            finally:
+                lane.reserved = 0
 
-    def _make_room(self, keep: int) -> None:
-        with self._lock:
-            used = sum(index.nbytes for index in self._loaded.values())
-            for row in [row for row in self._loaded if row != keep]:
-                if used <= self._memory_limit:
-                    return
-                used -= self._loaded.pop(row).nbytes
+    def _read(self, index: GroupIndex, group: Group) -> None:
+        index.apply(self._changes.changes(group, index.version, index.room))
 
-
-def _discard(index: GroupIndex, face: FaceRow) -> None:
-    # A catch-up that runs may have read the database before the face left it.
-    with index.catching_up:
-        index.discard(face)
+    def _make_room(self) -> None:
+        used = self.nbytes
+        for row, lane in list(self._lanes.items()):
+            if used <= self._memory_limit:
+                return
+            if lane.idle:
+                used -= self._lanes.pop(row).nbytes
 
 
-def _overwrite(index: GroupIndex) -> None:
-    with index.catching_up:
-        index.clear()
+def _is_current(index: GroupIndex, group: Group) -> bool:
+    return index.version >= group.version
+
+
+async def _in_thread(pool: Executor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)

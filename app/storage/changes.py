@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 
 from app.domain.errors import GroupNotFound, RecordCorrupt
 from app.domain.faults import FaultPoint, reached
-from app.domain.values import Group, GroupChanges
+from app.domain.values import Group, GroupChanges, Room, new_matrix
 from app.storage.corruption import Corruption
 from app.storage.database import BINARY, AnyRow, Database
 from app.storage.tables import deletions, faces, groups
@@ -60,14 +60,19 @@ class SqlChangeLog:
         self._vault = vault
         self._corruption = corruption
 
-    def changes(self, group: Group, after_version: int) -> GroupChanges:
+    def changes(self, group: Group, after_version: int, room: Room = new_matrix) -> GroupChanges:
+        def read(connection: Connection) -> GroupChanges:
+            return self._changes(connection, group, after_version, room)
+
         try:
-            return self._database.snapshot_now(lambda c: self._changes(c, group, after_version))
+            return self._database.snapshot_now(read)
         except GroupNotFound:
             self._vault.forget(group.row)
             raise
 
-    def _changes(self, connection: Connection, group: Group, after: int) -> GroupChanges:
+    def _changes(
+        self, connection: Connection, group: Group, after: int, room: Room
+    ) -> GroupChanges:
         state = connection.execute(_GROUP, {"group_row": group.row}).first()
         if state is None:
             raise GroupNotFound
@@ -76,7 +81,7 @@ class SqlChangeLog:
         bounds = {"group_row": group.row, "after": 0 if is_whole else after}
         place = Place(state.tenant, group.row, state.model_version)
         cipher = self._vault.cipher(place, Sealed(state.key_id, state.wrapped_key))
-        loading = _Loading(cipher, group.row, self._corruption)
+        loading = _Loading(cipher, group.row, self._corruption, room)
         count = connection.execute(_COUNT, bounds).scalar_one()
         for row in _streamed(connection, _ADDED, bounds) if count else ():
             loading.take(row, count)
@@ -94,10 +99,13 @@ class SqlChangeLog:
 class _Loading:
     """Collects opened vectors in one matrix, leaving out what does not open."""
 
-    def __init__(self, cipher: GroupCipher, group_row: int, corruption: Corruption) -> None:
+    def __init__(
+        self, cipher: GroupCipher, group_row: int, corruption: Corruption, room: Room
+    ) -> None:
         self._cipher = cipher
         self._group_row = group_row
         self._corruption = corruption
+        self._room = room
         self._rows: list[int] = []
         self._matrix: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
         self._bytes: NDArray[np.uint8] = np.empty((0, 0), dtype=np.uint8)
@@ -122,7 +130,7 @@ class _Loading:
 
     def _make_room(self, face_id: str, record: bytes, expected: int) -> None:
         dimension = len(self._cipher.open(face_id, record))
-        self._matrix = np.empty((expected, dimension), dtype="<f4")
+        self._matrix = self._room(expected, dimension)
         self._bytes = self._matrix.view(np.uint8)
 
 
