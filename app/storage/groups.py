@@ -17,6 +17,7 @@ from app.domain.values import Group, ModelVersion, Tenant
 from app.storage.database import AnyRow, Database
 from app.storage.erasures import Noted, Remember, later, note
 from app.storage.ledger import Erased
+from app.storage.retirement import demand_in_service
 from app.storage.tables import deletions, faces, groups, tenants
 from app.storage.text import is_storable
 from app.storage.vault import Place, Vault
@@ -97,6 +98,7 @@ class SqlGroupStore:
         group_row = _insert(connection, tenant, group_id, model, self._clock())
         # Bound to the row, so it can only be made once the row has its number.
         wrapped = self._vault.new_group_key(Place(tenant, group_row, model))
+        demand_in_service(connection, wrapped.key_id)
         connection.execute(
             update(groups)
             .where(groups.c.row == group_row)

@@ -1,5 +1,7 @@
 """Whether the database and the keys can be used right now."""
 
+import asyncio
+
 from sqlalchemy import Connection, select
 
 from app.domain.errors import RecordCorrupt, StoreUnavailable
@@ -37,6 +39,7 @@ class KeysetProbe:
 
     async def check(self) -> None:
         try:
-            self._vault.self_check()
+            # In a thread: when the keyset changed it is read, and compared with the database.
+            await asyncio.to_thread(self._vault.self_check)
         except RecordCorrupt as error:
             raise StoreUnavailable from error

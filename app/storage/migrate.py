@@ -8,7 +8,7 @@ from app.domain.errors import ConfigurationError
 from app.domain.faults import FaultPoint, reached
 from app.storage.database import Database, at_start
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision under migrations/versions, oldest first; a test compares."""
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"

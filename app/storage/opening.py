@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert, select, text
@@ -11,21 +11,26 @@ from app.domain.errors import ConfigurationError, RecordCorrupt
 from app.storage.database import AnyRow, Database, at_start
 from app.storage.keysets import KEY_BYTES, Keyset
 from app.storage.tables import groups, key_checks, server, tenants
-from app.storage.vault import Masters, Sealed, Vault
+from app.storage.vault import SERVER_SECRET, MasterKeys, Masters, Sealed, Vault
 
 _CHECK = b"facereco key check"
 _CHECK_PURPOSE = "key-check"
-_SECRET_PURPOSE = "server-secret"  # noqa: S105 - the purpose of a key, not a key
 
 # Any number, as long as nothing else on the same PostgreSQL database locks it.
 _LOCK = 0x66616365_6B657973
 
+_CHECKS = select(key_checks.c.key_id, key_checks.c.sealed, key_checks.c.retired)
 
-def open_vault(database: Database, keyset: Keyset) -> Vault:
+
+Follow = Callable[[Callable[[Keyset], None]], MasterKeys]
+"""Makes a keyset that follows its source, given what refuses a keyset this database cannot use."""
+
+
+def open_vault(database: Database, keyset: Keyset, follow: Follow | None = None) -> Vault:
     """The vault of `database`, whose schema is up to date; an empty database is initialised.
 
     A keyset may hold keys the database has not met; every key the database was written with must
-    be there, and be the same.
+    be there, and be the same. The vault works with `keyset` for ever, or with what `follow` makes.
 
     Raises:
         ConfigurationError: the keyset is another one, an older one, or has disabled a key in use.
@@ -33,10 +38,33 @@ def open_vault(database: Database, keyset: Keyset) -> Vault:
     with at_start("cannot read the database"):
         if database.snapshot_now(_is_empty):
             database.write_now(lambda connection: _initialise(connection, keyset))
-        vault, unmet = database.snapshot_now(lambda connection: _unlock(connection, keyset))
-        if unmet:
-            database.write_now(lambda connection: _introduce(connection, keyset))
-    return vault
+        database_id, secret = database.snapshot_now(lambda c: _unlock(c, keyset))
+        introduce(database, keyset)
+    keys = keyset if follow is None else follow(lambda changed: accept(database, changed))
+    return Vault(keys, database_id, secret)
+
+
+def introduce(database: Database, keyset: Keyset) -> None:
+    """Make the database know every key of `keyset` that may be used."""
+    if database.snapshot_now(lambda c: _usable(keyset) - _met(c)):
+        database.write_now(lambda c: _introduce(c, keyset))
+
+
+def accept(database: Database, keyset: Keyset) -> None:
+    """Raises `ConfigurationError` for a changed keyset that a running server cannot go on with.
+
+    Its primary key must be one the database knows: a key reaches every server before it is used.
+    """
+
+    def check(connection: Connection) -> None:
+        _unlock(connection, keyset)
+        if keyset.primary not in _met(connection):
+            raise ConfigurationError(
+                f"its primary key {keyset.primary} is new to the database; "
+                "use `facereco vault add-key` and `promote`"
+            )
+
+    database.snapshot_now(check)
 
 
 def is_new(database: Database) -> bool:
@@ -58,7 +86,7 @@ def _initialise(connection: Connection, keyset: Keyset) -> None:
         return  # another replica was faster
     database_id = str(uuid.uuid4())
     masters = Masters(keyset, database_id)
-    sealed = masters.seal(secrets.token_bytes(KEY_BYTES), _SECRET_PURPOSE)
+    sealed = masters.seal(secrets.token_bytes(KEY_BYTES), SERVER_SECRET)
     connection.execute(
         insert(server).values(
             id=1,
@@ -71,23 +99,28 @@ def _initialise(connection: Connection, keyset: Keyset) -> None:
     _add_checks(connection, masters, _usable(keyset))
 
 
-def _unlock(connection: Connection, keyset: Keyset) -> tuple[Vault, set[str]]:
+def _unlock(connection: Connection, keyset: Keyset) -> tuple[str, bytes]:
+    """The database's id and the server secret, once the keyset was found to be the right one."""
     row = connection.execute(select(server)).first()
     if row is None:
         raise ConfigurationError("the database has lost its server row; restore it from a backup")
     masters = Masters(keyset, row.database_id)
-    checks = {check.key_id: check.sealed for check in connection.execute(select(key_checks))}
-    _compare(keyset, masters, checks)
+    _compare(keyset, masters, connection.execute(_CHECKS).all())
     _demand_keys_in_use(connection, keyset)
-    secret = _server_secret(masters, row)
-    return Vault(keyset, row.database_id, secret), _usable(keyset) - checks.keys()
+    return row.database_id, _server_secret(masters, row)
 
 
-def _compare(keyset: Keyset, masters: Masters, checks: Mapping[str, bytes]) -> None:
-    if missing := checks.keys() - keyset.keys.keys():
+def _compare(keyset: Keyset, masters: Masters, rows: Sequence[AnyRow]) -> None:
+    in_service = {row.key_id for row in rows if row.retired is None}
+    if missing := in_service - keyset.keys.keys():
         names = ", ".join(sorted(missing))
         raise ConfigurationError(
             f"the database was written with key {names}, which this keyset lacks"
+        )
+    checks = {row.key_id: row.sealed for row in rows}
+    if keyset.primary in checks.keys() - in_service:
+        raise ConfigurationError(
+            f"its primary key {keyset.primary} was taken out of service: the keyset is an older one"
         )
     for key_id in checks.keys() & _usable(keyset):
         try:
@@ -108,7 +141,7 @@ def _demand_keys_in_use(connection: Connection, keyset: Keyset) -> None:
 
 def _server_secret(masters: Masters, row: AnyRow) -> bytes:
     try:
-        return masters.open(Sealed(row.key_id, row.sealed_secret), _SECRET_PURPOSE)
+        return masters.open(Sealed(row.key_id, row.sealed_secret), SERVER_SECRET)
     except RecordCorrupt:
         raise ConfigurationError("the server secret in the database does not open") from None
 
@@ -116,8 +149,11 @@ def _server_secret(masters: Masters, row: AnyRow) -> bytes:
 def _introduce(connection: Connection, keyset: Keyset) -> None:
     _lock(connection)
     masters = Masters(keyset, connection.scalars(select(server.c.database_id)).one())
-    met = set(connection.scalars(select(key_checks.c.key_id)))
-    _add_checks(connection, masters, _usable(keyset) - met)
+    _add_checks(connection, masters, _usable(keyset) - _met(connection))
+
+
+def _met(connection: Connection) -> set[str]:
+    return set(connection.scalars(select(key_checks.c.key_id)))
 
 
 def _add_checks(connection: Connection, masters: Masters, key_ids: set[str]) -> None:

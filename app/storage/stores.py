@@ -1,15 +1,15 @@
 """Opens a database with its keyset, or makes both where there is neither."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.domain.errors import ConfigurationError
 from app.storage.database import Database
 from app.storage.erasures import Erasures
+from app.storage.keyrings import KeysetFile, KeysetSource, LiveKeyset, locked_folder
 from app.storage.keys import SqlKeyRegistry
 from app.storage.keysets import Keyset
 from app.storage.ledger import Ledger
@@ -28,10 +28,11 @@ class Storage:
     vault: Vault
     keys: SqlKeyRegistry
     erasures: Erasures
+    keyset: KeysetSource
 
 
 @contextmanager
-def open_storage(data: Path, url: str, keyset_file: Path) -> Iterator[Storage]:
+def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[Storage]:
     """The database at `url`, at its newest schema, with the keyset it was written with.
 
     The folder `data` is made where it is missing, and an empty database without a keyset gets one.
@@ -40,19 +41,23 @@ def open_storage(data: Path, url: str, keyset_file: Path) -> Iterator[Storage]:
         ConfigurationError: the folder, the database or the keyset cannot be used, or they do not
             belong together; one line for the operator.
     """
+    source = KeysetFile(keyset) if isinstance(keyset, Path) else keyset
     _make_folders(data)
     with ExitStack() as stack:
         # Several first starts on one folder would each make a keyset, and SQLite refuses all but
         # one of them while the journal is chosen.
-        with _alone(data):
-            keyset = _known_keyset(keyset_file)
+        with locked_folder(data):
+            # Taken before reading, so that a change in between is seen as one.
+            stamp = source.stamp()
+            known = source.load() if source.exists() else None
             database = Database(url)
             stack.callback(database.close)
             migrate(database)
-            vault = open_vault(database, keyset or _new_keyset(keyset_file, database))
+            first = known or _new_keyset(source, database)
+            vault = open_vault(database, first, partial(LiveKeyset, source, first, stamp))
         ledger = Ledger(data / "ledger" / LEDGER, vault.database_id)
         erasures = Erasures(database, ledger)
-        yield Storage(database, vault, SqlKeyRegistry(database, vault), erasures)
+        yield Storage(database, vault, SqlKeyRegistry(database, vault), erasures, source)
 
 
 def _make_folders(data: Path) -> None:
@@ -67,30 +72,11 @@ def _make_folders(data: Path) -> None:
         raise ConfigurationError(f"data folder {data}: {error.strerror}") from None
 
 
-@contextmanager
-def _alone(data: Path) -> Iterator[None]:
-    """Wait until no other start is opening `data`; a process that dies lets go by itself."""
-    try:
-        descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ConfigurationError(f"data folder {data}: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _known_keyset(file: Path) -> Keyset | None:
-    # A link that leads nowhere is refused by `load`, not taken for a missing file.
-    return Keyset.load(file) if os.path.lexists(file) else None
-
-
-def _new_keyset(file: Path, database: Database) -> Keyset:
+def _new_keyset(source: KeysetSource, database: Database) -> Keyset:
     if not is_new(database):
         raise ConfigurationError(
-            f"keyset {file}: there is no such file, and the database was written with one"
+            f"keyset {source}: there is no such file, and the database was written with one"
         )
     keyset = Keyset.generate()
-    keyset.write(file)
+    source.create(keyset)
     return keyset

@@ -70,8 +70,12 @@ key_checks = Table(
     METADATA,
     Column("key_id", Text, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
+    Column("retired", UtcTime),
 )
-"""A constant sealed by each master key, which tells the right keyset from another one."""
+"""A constant sealed by each master key, which tells the right keyset from another one.
+
+With a key that is `retired` nothing new may be wrapped, whatever the keyset of a replica says.
+"""
 
 tenants = Table(
     "tenants",

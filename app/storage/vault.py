@@ -12,6 +12,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -22,13 +23,28 @@ from numpy.typing import NDArray
 
 from app.domain.errors import RecordCorrupt
 from app.domain.values import Embedding
-from app.storage.keysets import KEY_BYTES, Keyset
+from app.storage.keysets import KEY_BYTES
 
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_FORMAT) + _NONCE_BYTES
 _TAG_BYTES = 16
 _FLOAT = np.dtype("<f4")
+
+SERVER_SECRET = "server-secret"  # noqa: S105 - the purpose of a key, not a key
+
+
+class MasterKeys(Protocol):
+    """The master keys as they are at this moment: a `Keyset`, or one that follows its source."""
+
+    @property
+    def primary(self) -> str:
+        """The id of the key that wraps what is new."""
+        ...
+
+    def enabled(self, key_id: str) -> bytes | None:
+        """The material of a key that may be used, else None."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,7 @@ class Vault:
     """
 
     def __init__(
-        self, keyset: Keyset, database_id: str, secret: bytes, *, cached_groups: int = 4096
+        self, keyset: MasterKeys, database_id: str, secret: bytes, *, cached_groups: int = 4096
     ) -> None:
         self.database_id = database_id
         self._masters = Masters(keyset, database_id)
@@ -128,6 +144,21 @@ class Vault:
     def new_group_key(self, place: Place) -> Sealed:
         """A fresh data key for a group, sealed by the primary master key."""
         return self._masters.seal(secrets.token_bytes(KEY_BYTES), *_group_key(place))
+
+    @property
+    def primary(self) -> str:
+        """The id of the master key that wraps what is new."""
+        return self._masters.primary
+
+    def rewrapped_key(self, place: Place, wrapped: Sealed) -> Sealed:
+        """A group's data key under the primary master key. Raises `RecordCorrupt`."""
+        return self._masters.seal(
+            self._masters.open(wrapped, *_group_key(place)), *_group_key(place)
+        )
+
+    def rewrapped_secret(self) -> Sealed:
+        """The server secret under the primary master key."""
+        return self._masters.seal(self._secret, SERVER_SECRET)
 
     def cipher(self, place: Place, wrapped: Sealed) -> GroupCipher:
         """What opens a group's vectors. Raises `RecordCorrupt` when its data key does not open."""
@@ -158,9 +189,13 @@ class Vault:
 class Masters:
     """The master keys at work in one database."""
 
-    def __init__(self, keyset: Keyset, database_id: str) -> None:
+    def __init__(self, keyset: MasterKeys, database_id: str) -> None:
         self._keyset = keyset
         self._database_id = database_id
+
+    @property
+    def primary(self) -> str:
+        return self._keyset.primary
 
     def seal(self, content: bytes, *purpose: str) -> Sealed:
         return self.seal_with(self._keyset.primary, content, *purpose)

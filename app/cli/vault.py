@@ -1,0 +1,155 @@
+"""`facereco vault`: the life of the master keys, while servers run."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.options import AsJson, Data, UsageError
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.storage.key_life import KeyLife, KeyState
+    from app.storage.stores import Storage
+
+app = typer.Typer(help="Rotate and check the master keys.", no_args_is_help=True)
+
+Key = Annotated[str, typer.Argument(help="The key's id, as `status` shows it.")]
+
+# For a job that watches: everything ran, and something is wrong with what is stored.
+BROKEN = 1
+
+
+@app.command()
+def status(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
+    """Show every master key and how many records it covers; no key is shown itself."""
+    with _life(data) as life:
+        rows = [_row(key) for key in life.status()]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        primary = "primary" if row["primary"] else ""
+        records = f"{row['records']} records"
+        typer.echo(
+            f"{row['id']:<10} {row['status']:<10} {primary:<8} {records:>16}  {row['created']}"
+        )
+
+
+@app.command("add-key")
+def add_key(data: Data = None) -> None:
+    """Add a fresh key. It wraps nothing until it is promoted."""
+    with _life(data) as life:
+        key_id = life.add()
+    typer.echo(
+        f"{key_id}: added. Once every server has this keyset: facereco vault promote {key_id}"
+    )
+
+
+@app.command()
+def promote(key: Key, data: Data = None) -> None:
+    """Wrap whatever is new with this key."""
+    with _life(data) as life:
+        life.promote(key)
+    typer.echo(f"{key}: primary. Next: facereco vault rewrap")
+
+
+@app.command()
+def rewrap(data: Data = None) -> None:
+    """Cover every data key with the primary key; safe to interrupt and to run again."""
+    with _life(data) as life:
+        done = life.rewrap(_progress("data keys moved"))
+    typer.echo(f"{done.moved} data keys moved, {len(done.failed)} do not open")
+    if done.failed:
+        typer.echo(f"groups (row): {_some(done.failed)}")
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
+def disable(key: Key, data: Data = None) -> None:
+    """Switch a key off; one that still covers anything is refused."""
+    with _life(data) as life:
+        life.disable(key)
+    typer.echo(f"{key}: disabled. `enable` takes it back, `destroy` is for ever")
+
+
+@app.command()
+def enable(key: Key, data: Data = None) -> None:
+    """Take a key that was switched off back into service."""
+    with _life(data) as life:
+        life.enable(key)
+    typer.echo(f"{key}: enabled")
+
+
+@app.command()
+def destroy(
+    key: Key,
+    data: Data = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Really.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Erase a key that was switched off; backups made before `rewrap` become unreadable."""
+    if not yes:
+        raise UsageError(
+            f"destroying {key} makes every backup it covers unreadable; repeat with --yes"
+        )
+    with _life(data) as life:
+        life.destroy(key)
+    typer.echo(f"{key}: destroyed")
+
+
+@app.command()
+def verify(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
+    """Open every data key and every vector; exit code 1 when something does not open."""
+    from app.storage.inspection import inspect
+
+    with _storage(data) as storage:
+        found = inspect(storage.database, storage.vault, _progress("faces opened"))
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+    else:
+        typer.echo(f"{found.groups} groups and {found.faces} faces open")
+        typer.echo(f"broken groups (row): {_some(found.broken_groups)}")
+        typer.echo(f"broken faces: {_some([face for _, face in found.broken_faces])}")
+    if not found.sound:
+        raise typer.Exit(BROKEN)
+
+
+@contextmanager
+def _storage(data: Data) -> Iterator["Storage"]:
+    from app.storage.stores import open_storage
+
+    settings = Settings.read(data=data)
+    with open_storage(settings.data, settings.database, settings.keyset) as storage:
+        yield storage
+
+
+@contextmanager
+def _life(data: Data) -> Iterator["KeyLife"]:
+    from app.storage.key_life import KeyLife
+
+    with _storage(data) as storage:
+        yield KeyLife(storage.database, storage.vault, storage.keyset)
+
+
+def _row(key: "KeyState") -> dict[str, object]:
+    return {**asdict(key), "status": key.status.value}
+
+
+def _some(names: list[int] | list[str]) -> str:
+    shown = ", ".join(str(name) for name in names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"
+
+
+def _progress(what: str) -> Callable[[int], None]:
+    """Tells a person who waits, on standard error; a pipe is not disturbed."""
+    shown = [0]
+
+    def tell(count: int) -> None:
+        if count - shown[0] >= 10_000:
+            shown[0] = count
+            typer.echo(f"{count} {what}", err=True)
+
+    return tell
