@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
-from app.domain.errors import InvalidParameter
+from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
 from app.domain.ports import Vision
 from app.domain.values import Eligibility, IssuedKey, ModelVersion
@@ -24,6 +24,7 @@ from app.services.groups import Groups
 from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
+from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
 from app.settings import Settings
 from app.storage.changes import SqlChangeLog
@@ -59,6 +60,19 @@ class ModelsProbe:
     async def check(self) -> None:
         """Raises `ModelUnavailable`."""
         self.vision.calibration(self.vision.default_model)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoofingProbe:
+    """Satisfies `HealthProbe`: the default model can tell live faces."""
+
+    vision: Vision
+    name: str = "spoofing"
+
+    async def check(self) -> None:
+        """Raises `SpoofingUnavailable`."""
+        if not self.vision.detects_spoofing:
+            raise SpoofingUnavailable
 
 
 @asynccontextmanager
@@ -109,7 +123,8 @@ async def _services(
     )
     stack.callback(index.close)
     line = _line(settings)
-    detect = DetectFaces(await _intake(settings, stack), vision, line)
+    images = await _intake(settings, stack)
+    detect = DetectFaces(images, vision, line)
     eligibility = Eligibility(settings.min_face, settings.max_angle)
     return Services(
         keys=storage.keys,
@@ -123,8 +138,10 @@ async def _services(
         search=SearchFaces(groups, faces, detect, vision, index),
         compare=CompareFaces(detect, vision),
         verify=VerifyFace(groups, faces, detect, vision),
+        judge_aligned=JudgeAligned(images, vision, line),
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
+        optional=(SpoofingProbe(vision),),
     )
 
 

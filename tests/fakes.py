@@ -76,6 +76,7 @@ from app.services.groups import Groups
 from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
+from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
 
 MODEL = ModelVersion("fake-1")
@@ -563,6 +564,7 @@ class House:
     keys: FakeKeys = field(default_factory=FakeKeys)
     tokens: FakeTokens = field(default_factory=FakeTokens)
     probes: list[FakeProbe] = field(default_factory=lambda: [FakeProbe("database")])
+    optional: list[FakeProbe] = field(default_factory=list)
     group_quota: int = 1_000
     face_quota: int = 100_000
     confidence_scale: int = 100
@@ -606,8 +608,10 @@ def fake_services(house: House) -> Services:
         search=SearchFaces(groups, faces, detect, house.vision, house.index),
         compare=CompareFaces(detect, house.vision),
         verify=VerifyFace(groups, faces, detect, house.vision),
+        judge_aligned=JudgeAligned(house.images, house.vision, house.line),
         probes=house.probes,
         presentation=Presentation(ZoneInfo("Asia/Seoul"), house.confidence_scale),
+        optional=house.optional,
     )
 
 

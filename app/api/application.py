@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from app.api import errors, health
 from app.api.middleware import Observe
 from app.api.openapi import pages
-from app.api.routes import v1, v2
+from app.api.routes import liveness, v1, v2
 from app.api.services import Services
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -40,6 +40,7 @@ def create_app(open_services: OpenServices, *, docs: bool = True) -> FastAPI:
     health.install(app)
     v1.install(app)
     v2.install(app)
+    liveness.install(app)
     if docs:
         pages.install(app)
     return app

@@ -8,7 +8,7 @@ from fastapi import Request
 from app.api.attention import Attention
 from app.api.errors import REVISION
 from app.api.forms import is_form, parse_form
-from app.api.revisions import DEFAULT_REVISION, REVISIONS, V2, Revision
+from app.api.revisions import DEFAULT_REVISION, LIVENESS, REVISIONS, V2, Revision
 from app.api.schemas import (
     GROUP_ID,
     Flags,
@@ -143,10 +143,19 @@ async def open_v1(request: Request) -> Call:
 
 async def open_v2(request: Request) -> Call:
     """A call under the v2.0 prefix. Raises `Unauthorized`."""
-    services = _services(request, V2)
+    return await _open_with_secret(request, V2)
+
+
+async def open_liveness(request: Request) -> Call:
+    """A call of the liveness service. Raises `Unauthorized`."""
+    return await _open_with_secret(request, LIVENESS)
+
+
+async def _open_with_secret(request: Request, revision: Revision) -> Call:
+    services = _services(request, revision)
     app_key = str(request.path_params["appKey"])
     tenant = await services.keys.authorize(app_key, _secret_key(request))
-    return _opened(request, services, tenant, V2)
+    return _opened(request, services, tenant, revision)
 
 
 def _services(request: Request, revision: Revision) -> Services:

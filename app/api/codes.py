@@ -65,6 +65,24 @@ V2: Codes = MappingProxyType(
     {**V1, errors.Unauthorized: ResultCode(-41005, "UnauthorizedAppKeyOrSecretKey")}
 )
 
+_PARAMETER = ResultCode(-45030, "InvalidImageParameterException")
+
+
+def _spoofing(codes: Codes) -> Codes:
+    """The spoofing route prints another token of -45030, and has a code for aligned pictures."""
+    return MappingProxyType(
+        {
+            **codes,
+            errors.InvalidImageBytes: _PARAMETER,
+            errors.InvalidImageSize: ResultCode(-45070, "InvalidImageSizeException"),
+        }
+    )
+
+
+SPOOFING = _spoofing(V1)
+SPOOFING_V2 = _spoofing(V2)
+LIVENESS: Codes = MappingProxyType({**V2, errors.InvalidImageBytes: _PARAMETER})
+
 
 def result_code(codes: Codes, error: errors.FaceError) -> ResultCode:
     """The entry of the nearest class in the table, as Starlette finds exception handlers."""

@@ -16,8 +16,9 @@ from app.domain import errors
 log = structlog.get_logger(__name__)
 
 
-# Under which a request keeps its revision, so that an error is told in it.
+# Under which a request keeps its revision and operation, so that an error is told as they do.
 REVISION = "facereco.revision"
+OPERATION = "facereco.operation"
 DEFAULT = REVISIONS[DEFAULT_REVISION]
 
 
@@ -32,15 +33,16 @@ async def _face_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, errors.InternalError):
         log.warning("request failed", kind=type(error).__name__, detail=error.detail)
-    code = told(request.scope.get(REVISION, DEFAULT), error)
+    revision: Revision = request.scope.get(REVISION, DEFAULT)
+    code = told(revision, request.scope.get(OPERATION, ""), error)
     if isinstance(error, errors.Overloaded | errors.StoreUnavailable):
         return _failure(request, code, error.detail, {"Retry-After": "1"})
     return _failure(request, code, error.detail)
 
 
-def told(revision: Revision, error: errors.FaceError) -> ResultCode:
-    """The code and token of an error in a revision."""
-    code = result_code(revision.codes, error)
+def told(revision: Revision, operation: str, error: errors.FaceError) -> ResultCode:
+    """The code and token of an error of an operation in a revision."""
+    code = result_code(revision.codes_of(operation), error)
     if revision.names_picture and isinstance(error, errors.ImageError) and error.picture:
         # As the tables of those revisions print it: "Image", the plain token, which picture.
         return ResultCode(code.code, f"Image{code.message}:{error.picture.value}")

@@ -19,11 +19,12 @@ async def healthz() -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when every probe passes, else 503 with the reasons."""
+    """200 when every probe passes, else 503, with the reasons; optional ones are only told."""
     services: Services = request.app.state.services
-    results = await asyncio.gather(*(_outcome(probe) for probe in services.probes))
-    checks = {probe.name: why for probe, why in zip(services.probes, results, strict=True)}
-    ready = all(why == "ok" for why in results)
+    probes = [*services.probes, *services.optional]
+    results = await asyncio.gather(*(_outcome(probe) for probe in probes))
+    checks = {probe.name: why for probe, why in zip(probes, results, strict=True)}
+    ready = all(why == "ok" for why in results[: len(services.probes)])
     status = "ready" if ready else "unavailable"
     return _report(200 if ready else 503, {"status": status, "checks": checks})
 

@@ -23,7 +23,7 @@ from app.api.schemas import (
     new_group_id,
 )
 from app.domain.errors import InvalidParameter
-from app.domain.values import FaceFilter, Wanted
+from app.domain.values import FaceFilter, SpoofingCondition, Wanted
 from app.services.register import RegisterRequest, Registration
 from app.services.search import Criteria
 
@@ -174,6 +174,21 @@ async def verify(call: Call) -> Response:
     )
 
 
+async def spoofing(call: Call) -> Response:
+    """Tell live faces of a picture from shown ones; a crop aligned by the caller is one face."""
+    body = await call.pictures(call.revision.spoofing)
+    picture, limits = body.image.reference(), call.revision.image
+    condition = SpoofingCondition(body.spoofingCondition)
+    renderer = _renderer(call)
+    if body.is_crop():
+        details = [renderer.crop(await call.services.judge_aligned(picture, limits, condition))]
+    else:
+        wanted = Wanted(spoofing=condition, max_faces=call.revision.max_faces)
+        faces = await call.services.detect(picture, limits, wanted)
+        details = [renderer.detail(face) for face in faces]
+    return _success(call, {"faceDetailCount": len(details), "faceDetails": details})
+
+
 def _registered(call: Call, done: Registration) -> Response:
     renderer = _renderer(call)
     data = {
@@ -204,9 +219,11 @@ def _renderer(call: Call) -> Renderer:
 
 
 def _wanted(call: Call, flags: Flags) -> Wanted:
-    if call.revision.flags:
-        return Wanted(flags.orientation, flags.mask, max_faces=call.revision.max_faces)
-    return Wanted(orientation=True, max_faces=call.revision.max_faces)
+    most = call.revision.max_faces
+    if not call.revision.flags:
+        return Wanted(orientation=True, max_faces=most)
+    condition = SpoofingCondition(flags.spoofingCondition) if flags.spoofing else None
+    return Wanted(flags.orientation, flags.mask, spoofing=condition, max_faces=most)
 
 
 def _page_of(call: Call) -> tuple[int, str | None]:

@@ -36,8 +36,15 @@ class Renderer:
             fields["orientation"] = _orientation(face.orientation)
         if face.mask is not None:
             fields["mask"] = face.mask
+        if face.spoofing is not None:
+            fields["spoofing"] = face.spoofing
         fields["confidence"] = self._confidence(face.confidence)
         return fields
+
+    def crop(self, spoof: bool) -> Fields:  # noqa: FBT001 - the one thing known of it
+        """A face the caller aligned: nobody looked for it, so it has no place."""
+        nowhere = dict.fromkeys(("x0", "y0", "x1", "y1"), 0)
+        return {"bbox": nowhere, "landmarks": [], "spoofing": spoof, "confidence": 0}
 
     def source(self, face: Face) -> Fields:
         """The face a search or comparison started from."""

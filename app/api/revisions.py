@@ -5,7 +5,17 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from app.api import schemas
-from app.api.codes import ALPHA, PARTIAL_QUOTA, V1, V1_2021, Codes, ResultCode
+from app.api.codes import (
+    ALPHA,
+    PARTIAL_QUOTA,
+    SPOOFING,
+    SPOOFING_V2,
+    V1,
+    V1_2021,
+    Codes,
+    ResultCode,
+)
+from app.api.codes import LIVENESS as LIVENESS_CODES
 from app.api.codes import V2 as V2_CODES
 from app.domain.values import ImageLimits
 
@@ -22,6 +32,7 @@ class Revision:
 
     name: str
     codes: Codes = field(default_factory=lambda: V1)
+    own_codes: Mapping[str, Codes] = field(default_factory=lambda: {"spoofing": SPOOFING})
     success: str = "Success"
     partial: ResultCode = PARTIAL_QUOTA
     max_faces: int = 20
@@ -30,16 +41,21 @@ class Revision:
     image: ImageLimits = field(default_factory=ImageLimits)
     search: type[schemas.Search] = schemas.Search
     compare: type[schemas.Compare] = schemas.Compare
+    spoofing: type[schemas.Liveness] = schemas.Spoofing
     absent: frozenset[str] = frozenset()  # operations this revision does not know
     needs_secret: bool = False  # the Authorization header is read
     forms: bool = False  # bodies may be multipart/form-data
     filters: tuple[str, ...] = ()  # what a list of faces can be narrowed by
-    flags: bool = True  # orientation and mask can be switched off; masks are told
+    flags: bool = True  # what is told of a face can be chosen: orientation, mask, spoofing
     source_details: bool = True  # sourceFace is a whole face, not box and confidence alone
     model_version: bool = True  # answers name the model version
     nested_group: bool = True  # a group's details stand in a list of one
     group_quota: bool = True  # -40070 when there are too many groups
     names_picture: bool = False  # compare's image errors say which picture
+
+    def codes_of(self, operation: str) -> Codes:
+        """The table `operation` is answered from: some have one of their own."""
+        return self.own_codes.get(operation, self.codes)
 
 
 _V1 = Revision(DEFAULT_REVISION)
@@ -49,7 +65,7 @@ _2021 = Revision(
     codes=V1_2021,
     success="SUCCESS",
     image=ImageLimits(max_bytes=5_000_000, shrink_to=2048),
-    absent=frozenset({"verify"}),
+    absent=frozenset({"verify", "spoofing"}),
     flags=False,
     source_details=False,
     group_quota=False,
@@ -75,6 +91,7 @@ REVISIONS: Mapping[str, Revision] = MappingProxyType(
 V2 = Revision(
     "v2.0",
     codes=V2_CODES,
+    own_codes={"spoofing": SPOOFING_V2},
     max_matches=100,
     search=schemas.SearchWithin,
     compare=schemas.CompareInBody,
@@ -85,3 +102,13 @@ V2 = Revision(
     nested_group=False,
 )
 """The revision under the v2.0 prefix; every appKey may call it."""
+
+LIVENESS = Revision(
+    "liveness",
+    codes=LIVENESS_CODES,
+    own_codes={},
+    spoofing=schemas.Liveness,
+    needs_secret=True,
+    forms=True,
+)
+"""The separate liveness service, which has one route; every appKey may call it."""

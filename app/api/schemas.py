@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import jiter
 from pydantic import (
@@ -36,12 +36,14 @@ _REASONS = MappingProxyType(
         "string_type": "must be a string",
         "bool_type": "must be true or false",
         "int_type": "must be a whole number",
+        "literal_error": "must be weak, balanced or strict",
         "string_pattern_mismatch": f"must match {EXTERNAL_IMAGE_ID.pattern}",
         "one_of_both": "needs exactly one of url and bytes",
     }
 )
 
 Parts = Mapping[str, tuple[str, str]]
+Condition = Literal["weak", "balanced", "strict"]
 ExternalImageId = Annotated[str, StringConstraints(pattern=f"^{EXTERNAL_IMAGE_ID.pattern}$")]
 
 
@@ -112,26 +114,48 @@ class CreateGroup(Body):
     groupId: str = Field(json_schema_extra={"pattern": f"^{GROUP_ID.pattern}$"})  # noqa: N815 - the contract's own name
 
 
-class Flags(Body):
-    """What the caller wants to see of a face."""
-
-    orientation: bool = True
-    mask: bool = True
-
-
-class PictureBody(Flags):
+class PictureBody(Body):
     """A body with pictures. `PARTS` tells how a form names them: field and kind by part."""
 
     PARTS: ClassVar[Parts] = {"imageFile": ("image", "file"), "imageUrl": ("image", "url")}
 
 
-class Detect(PictureBody):
+class Flags(PictureBody):
+    """What the caller wants to see of a face."""
+
+    orientation: bool = True
+    mask: bool = True
+    spoofing: bool = False
+    spoofingCondition: Condition = "balanced"  # noqa: N815 - the contract's own name
+
+
+class Liveness(PictureBody):
+    """The body of the liveness service."""
+
+    image: ImageField
+    spoofingCondition: Condition = "balanced"  # noqa: N815 - the contract's own name
+
+    def is_crop(self) -> bool:
+        """Whether the picture is a face the caller has aligned."""
+        return False
+
+
+class Spoofing(Liveness):
+    """The body of the spoofing route."""
+
+    aligned: bool = False
+
+    def is_crop(self) -> bool:
+        return self.aligned
+
+
+class Detect(Flags):
     """The body of detect."""
 
     image: ImageField
 
 
-class Register(PictureBody):
+class Register(Flags):
     """The body of register; the range of `limit` is the revision's affair."""
 
     image: ImageField
@@ -139,7 +163,7 @@ class Register(PictureBody):
     externalImageId: ExternalImageId | None = None  # noqa: N815 - the contract's own name
 
 
-class Search(PictureBody):
+class Search(Flags):
     """The body of search by image, its limit and threshold in the query."""
 
     image: ImageField
@@ -161,7 +185,7 @@ class SearchWithin(Search):
         return Criteria(limit, in_range("threshold", self.threshold, 1, FULL_THRESHOLD))
 
 
-class Compare(PictureBody):
+class Compare(Flags):
     """The body of compare, its threshold in the query."""
 
     # The guide's table and its sample name the parts differently; both are taken.
@@ -203,7 +227,7 @@ class CompareInBody(CompareAtThreshold):
     threshold: int = SAMPLE_THRESHOLD
 
 
-class Verify(PictureBody):
+class Verify(Flags):
     """The body of verify."""
 
     PARTS: ClassVar[Parts] = {

@@ -12,6 +12,7 @@ from app.services.groups import Groups
 from app.services.line import Line
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
+from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
 
 
@@ -25,7 +26,7 @@ class Presentation:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One use case each, and the probes behind readyz."""
+    """One use case each, and the probes behind readyz; the server is ready without `optional`."""
 
     keys: KeyRegistry
     line: Line
@@ -36,5 +37,7 @@ class Services:
     search: SearchFaces
     compare: CompareFaces
     verify: VerifyFace
+    judge_aligned: JudgeAligned
     probes: Sequence[HealthProbe]
     presentation: Presentation
+    optional: Sequence[HealthProbe] = ()

@@ -13,8 +13,20 @@ FILES: Mapping[str, str] = MappingProxyType(
 """The file of each revision, by the name that `keys create` knows it by."""
 
 REVISIONS = tuple(FILES)
+LIVENESS = "liveness"
+"""The separate service with one route and no groups, told in the same terms."""
+
+EDITIONS = (*REVISIONS, LIVENESS)
+"""Everything that routes and samples can be read of."""
+
 SUCCESS: Mapping[str, str] = MappingProxyType(
-    {"alpha": "SUCCESS", "2021": "SUCCESS", "v1.0": "Success", "v2.0": "Success"}
+    {
+        "alpha": "SUCCESS",
+        "2021": "SUCCESS",
+        "v1.0": "Success",
+        "v2.0": "Success",
+        LIVENESS: "Success",
+    }
 )
 """The token of success."""
 
@@ -31,7 +43,15 @@ TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
 """What JSON gives for a documented type; to be compared exactly, since a bool is an int too."""
 
 _KEY = "{appKey}"
+# The guide of spoofing adds to these: a field wherever a mask is told, and a route.
+_SPOOFING = "spoofing"
+_UNDER: Mapping[str, str] = MappingProxyType(
+    {"v1.0": "/nhn-face-reco/v1.0/", "v2.0": "/v2.0/", LIVENESS: "/v1.0/"}
+)
 _EITHER = ":{Source/Target}"
+
+
+Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +146,24 @@ class Route:
 
 def read_routes(revision: str) -> list[Route]:
     """The tables of `revision`, in the order of the guide."""
-    return [_route(revision, entry) for entry in _read("tables", revision)]
+    return [_route(revision, entry) for entry in _tables(revision)]
 
 
 def read_forms(revision: str) -> list[Route]:
     """The routes whose body may also be a form, to be sent as one."""
     return [
         replace(_route(revision, entry), parts=_file_parts(entry))
-        for entry in _read("tables", revision)
+        for entry in _tables(revision)
         if "multipart/form-data" in entry["body"]
     ]
 
 
-def read_samples(revision: str) -> list[dict[str, Any]]:
+def read_samples(revision: str) -> list[Entry]:
     """The request samples of the guide, each with the answer printed beside it.
 
     A sample with a `reason` is itself broken; its answer here is the one it deserves.
     """
-    return _read("samples", revision)
+    return _samples(revision)
 
 
 def walk(value: object, path: str) -> Iterator[tuple[str, object]]:
@@ -157,18 +177,61 @@ def walk(value: object, path: str) -> Iterator[tuple[str, object]]:
             yield from walk(inner, f"{path}[]")
 
 
-def _read(kind: str, revision: str) -> list[dict[str, Any]]:
-    file = files("app.conformance") / "contract" / kind / f"{FILES[revision]}.json"
-    entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+def _tables(revision: str) -> list[Entry]:
+    """What the guide of the revision prints, and what the guide of spoofing adds to it."""
+    own = _read("tables", FILES[revision]) if revision in FILES else []
+    if revision not in _UNDER:
+        return own
+    added = [e for e in _read("tables", _SPOOFING) if e["uri"].startswith(_UNDER[revision])]
+    return [*map(_with_spoofing, own), *added]
+
+
+def _samples(revision: str) -> list[Entry]:
+    own = _read("samples", FILES[revision]) if revision in FILES else []
+    if revision not in _UNDER:
+        return own
+    added = _read("samples", _SPOOFING)
+    if revision == "v1.0":
+        return [*own, *added]
+    # The guide prints them under the prefix of v1.0 and holds for the other two as well.
+    return [*own, *(_moved(sample, revision) for sample in added[-1:])]
+
+
+def _moved(sample: Entry, revision: str) -> Entry:
+    [entry] = (e for e in _read("tables", _SPOOFING) if e["uri"].startswith(_UNDER[revision]))
+    return {**sample, "target": entry["uri"], "authorization": "{secretKey}"}
+
+
+def _with_spoofing(entry: Entry) -> Entry:
+    bodies = {media: list(_beside_mask(body)) for media, body in entry["body"].items()}
+    return {**entry, "body": bodies, "response": list(_beside_mask(entry["response"]))}
+
+
+def _beside_mask(fields: list[Entry]) -> Iterator[Entry]:
+    for field in fields:
+        yield field
+        if field["name"].endswith(".mask"):
+            name = field["name"].removesuffix("mask") + "spoofing"
+            yield {**field, "name": name, "required": False}
+        if field["name"] == "mask":
+            yield {**field, "name": "spoofing", "default": "false"}
+            conditions = '"balanced", "strict", "weak"'
+            how = {"type": "string", "default": '"balanced"', "range": conditions}
+            yield {**field, **how, "name": "spoofingCondition", "example": '"balanced"'}
+
+
+def _read(kind: str, file: str) -> list[Entry]:
+    path = files("app.conformance") / "contract" / kind / f"{file}.json"
+    entries: list[Entry] = json.loads(path.read_text(encoding="utf-8"))
     return entries
 
 
 def _with_its_face(name: str) -> str:
-    misplaced = "FaceDetails[].mask"
-    return name.replace("[].mask", "[].faceDetail.mask") if name.endswith(misplaced) else name
+    misplaced = name.endswith(("FaceDetails[].mask", "FaceDetails[].spoofing"))
+    return name.replace("[].", "[].faceDetail.") if misplaced else name
 
 
-def _route(revision: str, entry: dict[str, Any]) -> Route:
+def _route(revision: str, entry: Entry) -> Route:
     prefix, _, path = entry["uri"].partition(_KEY)
     body = entry["body"].get("application/json", ())
     images = [f["name"].removesuffix(".url") for f in body if f["name"].endswith(".url")]
@@ -184,7 +247,7 @@ def _route(revision: str, entry: dict[str, Any]) -> Route:
     )
 
 
-def _file_parts(entry: dict[str, Any]) -> dict[str, str]:
+def _file_parts(entry: Entry) -> dict[str, str]:
     """Pictures by their field in JSON; both tables list them in the same order."""
     listed = entry["body"]["application/json"], entry["body"]["multipart/form-data"]
     images = [f["name"] for f in listed[0] if f["type"] == "object"]
@@ -192,7 +255,7 @@ def _file_parts(entry: dict[str, Any]) -> dict[str, str]:
     return dict(zip(images, names, strict=True))
 
 
-def _errors(entry: dict[str, Any], images: list[str]) -> Iterator[Error]:
+def _errors(entry: Entry, images: list[str]) -> Iterator[Error]:
     """One error for each picture it may be about."""
     code, message = entry["code"], entry["message"]
     if not -46000 < code <= -45000:
@@ -203,7 +266,7 @@ def _errors(entry: dict[str, Any], images: list[str]) -> Iterator[Error]:
         yield Error(code, message.replace(_EITHER, f":{which}"), image)
 
 
-def _field(revision: str, path: str, entry: dict[str, Any]) -> Field:
+def _field(revision: str, path: str, entry: Entry) -> Field:
     low, tilde, high = entry.get("range", "").partition("~")
     bounds = (int(low), int(high)) if tilde else _told_in_words(revision, path, entry["name"])
     return Field(entry["name"], entry["type"], bool(entry["required"]), bounds, entry["example"])

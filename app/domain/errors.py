@@ -20,6 +20,7 @@ FaceError
 │   ├── InvalidImageFormat    neither PNG nor JPEG
 │   ├── InvalidImageUrl       not allowed, not reachable, or nothing there
 │   ├── ImageTimeout          the address answered too slowly
+│   ├── InvalidImageSize      a picture said to be aligned is not 224x224
 │   └── InvalidImageFile      says it is PNG or JPEG and cannot be decoded
 └── InternalError             the server's fault, never the caller's
     ├── StoreUnavailable      the database cannot be used
@@ -128,6 +129,10 @@ class InvalidImageUrl(ImageError):
 
 class ImageTimeout(ImageError):
     detail = "the image URL answered too slowly"
+
+
+class InvalidImageSize(ImageError):
+    detail = "an aligned image must be 224x224 px"
 
 
 class InvalidImageFile(ImageError):

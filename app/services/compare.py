@@ -55,7 +55,10 @@ class CompareFaces:
     ) -> Comparison:
         """Raises `ImageError`, `ImageTooSmall`, and `NoFaceFound` for the source alone."""
         model = self._vision.default_model
-        one, every = replace(wanted, embeddings=1), replace(wanted, embeddings=EVERY_FACE)
+        one, every = (
+            replace(wanted, embeddings=1, max_faces=1),
+            replace(wanted, embeddings=EVERY_FACE),
+        )
         faces, others = await _source_first(
             self._found(source, limits, one, Picture.SOURCE),
             self._found(target, limits, every, Picture.TARGET),

@@ -80,7 +80,9 @@ class SearchFaces:
     ) -> ImageMatches:
         """Raises `GroupNotFound`, `ImageError`, `ImageTooSmall`, `NoFaceFound`."""
         group = await self._groups.get(tenant, group_id)
-        found = await self._detect(image, limits, replace(wanted, embeddings=1), group.model)
+        found = await self._detect(
+            image, limits, replace(wanted, embeddings=1, max_faces=1), group.model
+        )
         source, embedding = largest(found)
         # The group as it was when the request came in is enough: whatever was answered before
         # the search began is in that version.

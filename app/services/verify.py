@@ -41,7 +41,9 @@ class VerifyFace:
         """Raises `GroupNotFound`, `FaceNotFound`, `ImageError`, `ImageTooSmall`, `NoFaceFound`."""
         group = await self._groups.get(tenant, group_id)
         record, registered = await self._faces.find(group, face_id)
-        found = await self._detect(image, limits, replace(wanted, embeddings=1), group.model)
+        found = await self._detect(
+            image, limits, replace(wanted, embeddings=1, max_faces=1), group.model
+        )
         source, embedding = largest(found)
         table = self._vision.calibration(group.model)
         return Verification(table.similarity(cosine(registered, embedding)), record, source)

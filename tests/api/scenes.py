@@ -38,6 +38,7 @@ class Surface:
     prefix: str = PREFIX
     secret: bool = False
     faces: str = "/groups/{}"  # where faces are registered
+    groups: bool = True
 
 
 SURFACES: Mapping[str, Surface] = MappingProxyType(
@@ -48,6 +49,12 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
         "v2.0": Surface("v1.0", PREFIX_V2, secret=True, faces="/groups/{}/faces"),
     }
 )
+
+
+SERVICES: Mapping[str, Surface] = MappingProxyType(
+    {**SURFACES, "liveness": Surface("v1.0", "/v1.0/appkeys", secret=True, groups=False)}
+)
+"""The revisions and the separate service, which knows no groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +124,12 @@ def open_scene(house: House | None = None, revision: str = "v1.0") -> Iterator[S
     """Serve a furnished house to clients of a revision, with an empty group called `GROUP`."""
     house = house or House()
     furnish(house)
-    surface = SURFACES[revision]
+    surface = SERVICES[revision]
     mine, theirs = asyncio.run(_keys(house, surface.edition))
     with serving(house) as client:
         scene = Scene(house, client, mine, theirs, surface)
-        scene.data("POST", "/groups", json={"groupId": GROUP})
+        if surface.groups:
+            scene.data("POST", "/groups", json={"groupId": GROUP})
         yield scene
 
 

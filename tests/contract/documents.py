@@ -50,7 +50,9 @@ def plain_request(route: Route, scene: Scene, face_id: str) -> Request:
 
 
 def fill(scene: Scene) -> str:
-    """Register Ada and Bob from one picture and Ada once more; the first one's id."""
+    """Register Ada and Bob from one picture and Ada once more; the first one's id, if any."""
+    if not scene.surface.groups:
+        return ""
     face_id = scene.register(CROWD, externalImageId=EXTERNAL_ID)[0]
     scene.register(SOLO, externalImageId=EXTERNAL_ID)
     return face_id

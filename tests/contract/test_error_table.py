@@ -4,7 +4,18 @@ import inspect
 
 import pytest
 
-from app.api.codes import ALPHA, INTERNAL, PARTIAL_QUOTA, V1, V1_2021, V2, result_code
+from app.api.codes import (
+    ALPHA,
+    INTERNAL,
+    LIVENESS,
+    PARTIAL_QUOTA,
+    SPOOFING,
+    SPOOFING_V2,
+    V1,
+    V1_2021,
+    V2,
+    result_code,
+)
 from app.api.revisions import REVISIONS as EDITIONS
 from app.api.revisions import V2 as V2_EDITION
 from app.conformance.documents import REVISIONS, read_routes
@@ -20,14 +31,19 @@ EVERY_ERROR: list[type[errors.FaceError]] = [
 ]
 # Only their children are raised.
 FAMILIES = {errors.FaceError, errors.ImageError}
+# Met by the spoofing route alone, which has a table of its own.
+OF_SPOOFING = {errors.InvalidImageSize}
 
 every_revision = pytest.mark.parametrize("revision", REVISIONS)
 
 
-def documented(revision):
+def documented(revision, *, spoofing=False):
     """Every code with its plain token; compare of the older revisions wraps the tokens."""
     printed = {
-        (error.code, error.token) for route in read_routes(revision) for error in route.errors
+        (error.code, error.token)
+        for route in read_routes(revision)
+        if ("/spoofing" in route.path) is spoofing
+        for error in route.errors
     }
     return printed | SETTLED.get(revision, set())
 
@@ -40,7 +56,7 @@ def test_each_revision_answers_from_its_own_table():
 
 
 @every_revision
-@pytest.mark.parametrize("kind", sorted(set(EVERY_ERROR) - FAMILIES, key=str))
+@pytest.mark.parametrize("kind", sorted(set(EVERY_ERROR) - FAMILIES - OF_SPOOFING, key=str))
 def test_every_error_has_a_documented_code_and_token(kind, revision):
     code = result_code(TABLES[revision], kind())
 
@@ -55,6 +71,19 @@ def test_every_documented_code_belongs_to_some_error(revision):
         reachable.add((PARTIAL_QUOTA.code, PARTIAL_QUOTA.message))
 
     assert reachable == documented(revision)
+
+
+@pytest.mark.parametrize(
+    ("revision", "table"), [("v1.0", SPOOFING), ("v2.0", SPOOFING_V2), ("liveness", LIVENESS)]
+)
+def test_the_spoofing_route_tells_the_errors_of_pictures_in_its_own_tokens(revision, table):
+    pictures = [kind for kind in EVERY_ERROR if issubclass(kind, errors.ImageError)]
+    known = {*pictures, errors.InvalidParameter, errors.Unauthorized, errors.InternalError}
+    if revision == "liveness":
+        known -= OF_SPOOFING
+    told = (result_code(table, kind()) for kind in known - FAMILIES)
+
+    assert {(code.code, code.message) for code in told} == documented(revision, spoofing=True)
 
 
 @every_revision

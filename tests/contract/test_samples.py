@@ -7,13 +7,13 @@ from base64 import b64encode
 
 import pytest
 
-from app.conformance.documents import REVISIONS, read_routes, read_samples
+from app.conformance.documents import EDITIONS, read_routes, read_samples
 from tests.api.parts import file, form, text
-from tests.api.scenes import GROUP, SURFACES, open_scene
+from tests.api.scenes import GROUP, SERVICES, open_scene
 from tests.contract.documents import EXTERNAL_ID, fill
 from tests.fakes import ADA, BOB, CLEO, Drawn
 
-SAMPLES = [(revision, sample) for revision in REVISIONS for sample in read_samples(revision)]
+SAMPLES = [(revision, sample) for revision in EDITIONS for sample in read_samples(revision)]
 PICTURES = ("image.png", "sourceImage.png", "targetImage.png")
 
 
@@ -87,9 +87,9 @@ def content_of(sample):
     return form(*parts).options
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("revision", EDITIONS)
 def test_every_route_of_the_guide_has_its_samples_here(revision):
-    under = f"{SURFACES[revision].prefix}/{{appKey}}"
+    under = f"{SERVICES[revision].prefix}/{{appKey}}"
     sampled = {
         (s["method"], s["target"].partition("?")[0].replace("-id}", "Id}"))
         for s in read_samples(revision)
@@ -99,11 +99,12 @@ def test_every_route_of_the_guide_has_its_samples_here(revision):
 
 
 def test_every_sample_of_the_guides_is_here():
-    counts = {revision: len(read_samples(revision)) for revision in REVISIONS}
+    counts = {revision: len(read_samples(revision)) for revision in EDITIONS}
 
-    assert counts == {"alpha": 13, "2021": 13, "v1.0": 14, "v2.0": 19}
+    assert counts == {"alpha": 13, "2021": 13, "v1.0": 20, "v2.0": 20, "liveness": 1}
     assert [names(sample) for _, sample in SAMPLES if "reason" in sample] == [
         "GET /groups/{group-id}/faces/{face-id}?limit={limit}&threshold",
+        "POST /verify/groups/{group-id}/faces/{face-id}",
         "POST /groups/{groupId}/faces/search",
         "POST /groups/{groupId}/faces/search as a form",
     ]

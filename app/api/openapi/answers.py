@@ -30,6 +30,7 @@ def components(revision: Revision) -> JsonSchema:
         "Similarity": {**SHARE, "description": "0..100; a match is at least the threshold."},
         "Face": _face(revision),
         "SourceFace": _source(revision),
+        "JudgedFace": _judged_face(),
         "RegisteredFace": _registered_face(),
         "Match": closed({"face": ref("RegisteredFace"), "similarity": ref("Similarity")}),
         "ComparedFace": closed({"faceDetail": ref("Face"), "similarity": ref("Similarity")}),
@@ -112,6 +113,12 @@ def verified(_: Revision) -> JsonSchema:
     )
 
 
+def judged(revision: Revision) -> JsonSchema:
+    """The data of spoofing."""
+    faces = listed(ref("JudgedFace"), maxItems=revision.max_faces)
+    return closed({"faceDetailCount": whole(0, revision.max_faces), "faceDetails": faces})
+
+
 def _face(revision: Revision) -> JsonSchema:
     always = {
         "bbox": ref("Box"),
@@ -121,7 +128,18 @@ def _face(revision: Revision) -> JsonSchema:
     turn = {"orientation": ref("Orientation")}
     if not revision.flags:
         return closed({**always, **turn})
-    return closed(always, {**turn, "mask": {"type": "boolean"}})
+    return closed(always, {**turn, "mask": {"type": "boolean"}, "spoofing": {"type": "boolean"}})
+
+
+def _judged_face() -> JsonSchema:
+    fields = {
+        "bbox": ref("Box"),
+        # None of a crop that the caller aligned: nobody looks for its points.
+        "landmarks": listed(ref("Landmark"), maxItems=len(LANDMARKS)),
+        "spoofing": {"type": "boolean"},
+        "confidence": ref("Confidence"),
+    }
+    return closed(fields)
 
 
 def _source(revision: Revision) -> JsonSchema:

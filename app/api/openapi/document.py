@@ -12,11 +12,11 @@ from app import __version__
 from app.api.codes import ResultCode
 from app.api.errors import told
 from app.api.openapi import answers, examples, requests
-from app.api.openapi.operations import DESCRIPTIONS, Description, Kinds
+from app.api.openapi.operations import DESCRIPTIONS, Description
 from app.api.openapi.parts import JsonSchema, closed, ref
-from app.api.revisions import REVISIONS, V2, Revision
-from app.api.routes import table, v1, v2
-from app.domain.errors import ImageError, Picture
+from app.api.revisions import LIVENESS, REVISIONS, V2, Revision
+from app.api.routes import liveness, table, v1, v2
+from app.domain.errors import FaceError, ImageError, Picture
 
 ABOUT = """\
 Every route below answers HTTP 200, refusals too: `header.resultCode` is 0 for success, positive for
@@ -75,6 +75,7 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
             for name, revision in REVISIONS.items()
         },
         V2.name: Surface(V2.name, v2.PREFIX, v2.ROUTES, V2),
+        LIVENESS.name: Surface("liveness", liveness.PREFIX, liveness.ROUTES, LIVENESS),
     }
 )
 """What there are documents of, by the name it is asked for."""
@@ -95,7 +96,7 @@ def document(surface: Surface) -> JsonSchema:
         described = DESCRIPTIONS[operation.__name__]
         name = _camel(operation.__name__)
         successes = dict(_successes(name, described, revision))
-        refusals = {_named(code): code for code in _refusals(described, revision)}
+        refusals = {_named(c): c for c in _refusals(operation.__name__, described, revision)}
         schemas |= successes | {n: _failure(code) for n, code in refusals.items()}
         shown = {n: examples.refusal(code) for n, code in refusals.items()}
         if sample := examples.success(revision.name, method, path):
@@ -173,21 +174,26 @@ def _successes(
         yield f"{name}PartialAnswer", closed({"header": header, **data})
 
 
-def _refusals(described: Description, revision: Revision) -> Iterator[ResultCode]:
+def _refusals(operation: str, described: Description, revision: Revision) -> Iterator[ResultCode]:
     """The codes of every kind of error, each once, as errors.py tells them."""
     body = described.body(revision) if described.body else None
     pictures = requests.pictures_of(body) if body else []
-    yield from dict.fromkeys(_told(described.refusals(revision), revision, len(pictures)))
+    every = (
+        code
+        for kind in described.refusals(revision)
+        for code in _told(kind(), operation, revision, len(pictures))
+    )
+    yield from dict.fromkeys(every)
 
 
-def _told(kinds: Kinds, revision: Revision, pictures: int) -> Iterator[ResultCode]:
-    for kind in kinds:
-        error = kind()
-        if not isinstance(error, ImageError) or pictures < 2:
-            yield told(revision, error)
-            continue
-        for error.picture in Picture:
-            yield told(revision, error)
+def _told(
+    error: FaceError, operation: str, revision: Revision, pictures: int
+) -> Iterator[ResultCode]:
+    if not isinstance(error, ImageError) or pictures < 2:
+        yield told(revision, operation, error)
+        return
+    for error.picture in Picture:
+        yield told(revision, operation, error)
 
 
 def _header_of(success: JsonSchema) -> JsonSchema:

@@ -49,10 +49,12 @@ class Description:
 
     def refusals(self, revision: Revision) -> Kinds:
         """Every kind of error this operation can answer in `revision`."""
-        kinds = (*EVERYWHERE, *self.errors)
-        if revision.group_quota:
-            return kinds
-        return tuple(kind for kind in kinds if kind is not errors.GroupQuotaExceeded)
+        unknown: set[type[errors.FaceError]] = set()
+        if not revision.group_quota:
+            unknown.add(errors.GroupQuotaExceeded)
+        if not issubclass(revision.spoofing, schemas.Spoofing):
+            unknown.add(errors.InvalidImageSize)
+        return tuple(kind for kind in (*EVERYWHERE, *self.errors) if kind not in unknown)
 
 
 DESCRIPTIONS: Mapping[str, Description] = MappingProxyType(
@@ -116,6 +118,12 @@ DESCRIPTIONS: Mapping[str, Description] = MappingProxyType(
             answers.verified,
             (errors.GroupNotFound, errors.FaceNotFound, *PICTURE),
             lambda _: schemas.Verify,
+        ),
+        "spoofing": Description(
+            "pictures",
+            answers.judged,
+            (*PICTURE, errors.InvalidImageSize),
+            lambda revision: revision.spoofing,
         ),
     }
 )

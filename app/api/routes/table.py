@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from app.api.calls import Call
+from app.api.errors import OPERATION
 from app.domain.errors import Abandoned
 
 Operation = Callable[[Call], Awaitable[Response]]
@@ -26,6 +27,7 @@ def _route(method: str, path: str, operation: Operation, open_call: Open) -> Rou
     # FastAPI's way of filling arguments would cost a third of a millisecond to fill none.
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route
+        request.scope[OPERATION] = operation.__name__
         call = await open_call(request)
         if operation.__name__ in call.revision.absent:
             raise HTTPException(404)

@@ -22,6 +22,7 @@ ROUTES: table.Routes = (
     ("POST", "/groups/{groupId}/search", operations.search_by_image),
     ("POST", "/compare", operations.compare),
     ("POST", "/verify/groups/{groupId}/faces/{faceId}", operations.verify),
+    ("POST", "/spoofing", operations.spoofing),
 )
 
 

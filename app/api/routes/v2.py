@@ -22,6 +22,7 @@ ROUTES: table.Routes = (
     ("POST", "/groups/{groupId}/faces/search", operations.search_by_image),
     ("POST", "/faces/compare", operations.compare),
     ("POST", "/groups/{groupId}/faces/{faceId}/verify", operations.verify),
+    ("POST", "/spoofing/faces", operations.spoofing),
 )
 
 
