@@ -71,7 +71,7 @@ def calls(scene, revision, **fields):
     else:
         at = f"/groups/{GROUP}/faces"
         paths = "/faces/detect", at, f"{at}/search", "/faces/compare", f"{at}/{face_id}/verify"
-    bodies = (
+    bodies: tuple[dict[str, object], ...] = (
         one,
         {"limit": 1, **one},
         {"limit": 1, "threshold": 1, **one},
