@@ -62,8 +62,8 @@ def ask(surfaces, surface):
 def calls(scene, revision, **fields):
     """A request of each route that tells faces, with the faces its answer tells."""
     face_id = scene.register(SHOWN)[0]
-    one = {"image": {"bytes": SHOWN}}
-    pair = {"sourceImage": {"bytes": SHOWN}, "targetImage": {"bytes": SHOWN}}
+    one: dict[str, object] = {"image": {"bytes": SHOWN}}
+    pair: dict[str, object] = {"sourceImage": {"bytes": SHOWN}, "targetImage": {"bytes": SHOWN}}
     if revision == "v1.0":
         search = f"/groups/{GROUP}/search?limit=1&threshold=1"
         verify = f"/verify/groups/{GROUP}/faces/{face_id}"
@@ -71,13 +71,13 @@ def calls(scene, revision, **fields):
     else:
         at = f"/groups/{GROUP}/faces"
         paths = "/faces/detect", at, f"{at}/search", "/faces/compare", f"{at}/{face_id}/verify"
-    bodies: tuple[dict[str, object], ...] = (
+    bodies: list[dict[str, object]] = [
         one,
         {"limit": 1, **one},
         {"limit": 1, "threshold": 1, **one},
         {"threshold": 90, **pair},
         {"compareImage": {"bytes": SHOWN}},
-    )
+    ]
     for path, body in zip(paths, bodies, strict=True):
         yield scene.data("POST", path, json={**body, **fields})
 
