@@ -763,7 +763,7 @@ NO_PATHS = [
     PREFIX + "/x/groups/a/faces/b/c",
     PREFIX + "/x/groups//faces",
     PREFIX + "//x/groups",
-    "/docs",
+    "/docs/",
     "/redoc",
     "/openapi.json",
     "//",
