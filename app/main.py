@@ -1,5 +1,6 @@
 """Puts the rooms together: settings in, a house of use cases out; knows every room."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from app.domain.faults import Faults
 from app.domain.ports import Vision
 from app.domain.values import Eligibility, IssuedKey, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
+from app.index.following import Follower
 from app.intake.addresses import AddressRules
 from app.intake.downloads import Downloader
 from app.intake.images import Intake
@@ -29,10 +31,13 @@ from app.services.verify import VerifyFace
 from app.settings import Settings
 from app.storage.changes import SqlChangeLog
 from app.storage.corruption import Corruption
+from app.storage.database import Database
 from app.storage.faces import SqlFaceStore
 from app.storage.groups import SqlGroupStore
 from app.storage.health import DatabaseProbe, KeysetProbe
+from app.storage.hints import Hints
 from app.storage.page_tokens import SealedPageTokens
+from app.storage.relaxed import RelaxedGroups
 from app.storage.stores import Storage, open_storage
 from app.storage.upkeep import Upkeep
 from app.vision.analyzer import Analyzer
@@ -116,12 +121,14 @@ async def _services(
     groups = SqlGroupStore(database, vault, storage.erasures.remember)
     faces = SqlFaceStore(database, vault, corruption, storage.erasures.remember)
     tokens = SealedPageTokens(vault, ttl=settings.page_token_ttl)
+    changes = SqlChangeLog(database, vault, corruption)
     index = FaissIndexes(
-        SqlChangeLog(database, vault, corruption),
+        changes,
         memory_limit=settings.index_memory,
         workers=_workers(settings),
     )
     stack.callback(index.close)
+    _follow(database, index, changes, stack)
     line = _line(settings)
     images = await _intake(settings, stack)
     detect = DetectFaces(images, vision, line)
@@ -135,7 +142,13 @@ async def _services(
         register=RegisterFaces(
             groups, faces, detect, quota=settings.face_quota, eligibility=eligibility
         ),
-        search=SearchFaces(groups, faces, detect, vision, index),
+        search=SearchFaces(
+            RelaxedGroups(groups) if settings.reads == "relaxed" else groups,
+            faces,
+            detect,
+            vision,
+            index,
+        ),
         compare=CompareFaces(detect, vision),
         verify=VerifyFace(groups, faces, detect, vision),
         judge_aligned=JudgeAligned(images, vision, line),
@@ -148,6 +161,15 @@ async def _services(
 def _line(settings: Settings) -> Line:
     lanes = _workers(settings)
     return Line(LineLimits(lanes, settings.backlog, short=lanes, patience=settings.patience))
+
+
+def _follow(
+    database: Database, index: FaissIndexes, changes: SqlChangeLog, stack: AsyncExitStack
+) -> None:
+    hints = Hints(database)
+    following = asyncio.create_task(Follower(index, changes.standing, hints.wait).run())
+    stack.callback(following.cancel)
+    stack.callback(hints.close)
 
 
 async def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:

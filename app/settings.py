@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="`postgresql://…`; SQLite in the data folder when not set."
     )
+    reads: Literal["strict", "relaxed"] = Field(
+        "strict",
+        description="Searches see all that was answered; relaxed: up to 1 s late, saving a read.",
+    )
     keyset_file: Path | None = Field(
         None, description="Keyset with the master keys; `<data>/keys/keyset.json` when not set."
     )

@@ -514,6 +514,13 @@ class FakeKeys:
         tenants = [key.tenant for key in self._issued.values()]
         return [KeyStatus(tenant, EPOCH, self._revoked.get(tenant.name)) for tenant in tenants]
 
+    async def delete(self, name: str) -> int:
+        mine = [key for key in self._issued.values() if key.tenant.name == name]
+        if not mine:
+            raise UnknownAppKey
+        del self._issued[mine[0].app_key]
+        return 0
+
     async def revoke(self, name: str) -> None:
         if not any(key.tenant.name == name for key in self._issued.values()):
             raise UnknownAppKey

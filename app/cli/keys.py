@@ -58,14 +58,30 @@ def revoke(
     typer.echo(f"{name}: revoked")
 
 
+@app.command()
+def delete(
+    name: Annotated[str, typer.Option(help="The name the key was made with.")],
+    data: Data = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Without it nothing is erased.")] = False,  # noqa: FBT002 - a flag is a boolean
+) -> None:
+    """Erase a key with all of its groups and faces, for good."""
+    if not yes:
+        raise UsageError(f"this erases every group and face of {name!r} for good; add --yes")
+    count = _with_keys(data, lambda keys: keys.delete(name))
+    typer.echo(f"{name}: erased with {count} groups")
+
+
 def _with_keys(data: Data, use: Callable[[KeyRegistry], Awaitable[T]]) -> T:
     from app.storage.stores import open_storage
+    from app.storage.upkeep import Upkeep
 
     settings = Settings.read(data=data)
 
     async def run() -> T:
         with open_storage(settings.data, settings.database, settings.keyset) as storage:
-            return await use(storage.keys)
+            result = await use(storage.keys)
+            Upkeep(storage.database, storage.erasures).settle()
+            return result
 
     return asyncio.run(run())
 

@@ -61,6 +61,8 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE,
             timeout_keep_alive=KEEP_ALIVE,
         )
+        # Whoever reads "ready" may connect: until uvicorn takes over, connections wait in line.
+        listener.listen()
         base = _address(listener)
         if house.first_key is not None:
             _introduce(house.first_key, settings, base)

@@ -98,17 +98,21 @@ class FaceIndex(Protocol):
         ...
 
 
-class GroupStore(Protocol):
+class GroupReader(Protocol):
+    """Describes the groups of each tenant."""
+
+    async def get(self, tenant: Tenant, group_id: str) -> Group:
+        """Raises `GroupNotFound`."""
+        ...
+
+
+class GroupStore(GroupReader, Protocol):
     """The groups of each tenant. The database is the truth."""
 
     async def create(
         self, tenant: Tenant, group_id: str, model: ModelVersion, *, quota: int
     ) -> None:
         """Raises `GroupExists`, `GroupQuotaExceeded`."""
-        ...
-
-    async def get(self, tenant: Tenant, group_id: str) -> Group:
-        """Raises `GroupNotFound`."""
         ...
 
     async def delete(self, tenant: Tenant, group_id: str) -> Group:
@@ -185,6 +189,10 @@ class KeyRegistry(Protocol):
 
     async def revoke(self, name: str) -> None:
         """Raises `UnknownAppKey` when there is no such name."""
+        ...
+
+    async def delete(self, name: str) -> int:
+        """Erase a key with its groups and faces; how many groups. Raises `UnknownAppKey`."""
         ...
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from app.domain.errors import GroupNotFound
@@ -68,6 +69,24 @@ class FaissIndexes:
             task = asyncio.get_running_loop().create_task(self._overwrite(lane))
             self._overwriting.add(task)
             task.add_done_callback(self._overwriting.discard)
+
+    def loaded(self) -> list[int]:
+        """The groups in memory; not those that are only just being loaded."""
+        return [row for row, lane in self._lanes.items() if lane.index.version]
+
+    async def follow(self, rows: Sequence[int], standing: Sequence[Group]) -> None:
+        """Catch up with what is `standing` of the groups `rows`, and forget the others.
+
+        Raises `InternalError` when the database cannot be read.
+        """
+        for row in set(rows) - {group.row for group in standing}:
+            self.forget(row)
+        for group in standing:
+            lane = self._lanes.get(group.row)
+            if lane is not None and not _is_current(lane.index, group):
+                async with lane.alone:
+                    with suppress(GroupNotFound):
+                        await self._catch_up(lane, group)
 
     def close(self) -> None:
         """Wait for running searches and let every vector go."""

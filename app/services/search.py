@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from app.domain.ports import FaceIndex, FaceStore, GroupStore, Vision
+from app.domain.ports import FaceIndex, FaceStore, GroupReader, Vision
 from app.domain.values import (
     Embedding,
     Face,
@@ -48,7 +48,7 @@ class SearchFaces:
 
     def __init__(
         self,
-        groups: GroupStore,
+        groups: GroupReader,
         faces: FaceStore,
         detect: DetectFaces,
         vision: Vision,

@@ -1,6 +1,6 @@
 """What an index reads to catch up with its group: one moment, decrypted straight into a matrix."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, GroupChanges, Room, new_matrix
 from app.storage.corruption import Corruption
 from app.storage.database import BINARY, AnyRow, Database
+from app.storage.groups import standing
 from app.storage.tables import deletions, faces, groups
 from app.storage.vault import GroupCipher, Place, Sealed, Vault
 
@@ -69,6 +70,10 @@ class SqlChangeLog:
         except GroupNotFound:
             self._vault.forget(group.row)
             raise
+
+    def standing(self, rows: Sequence[int]) -> list[Group]:
+        """Those groups among `rows` that are still there, as they are now."""
+        return self._database.read_now(lambda c: standing(c, rows))
 
     def _changes(
         self, connection: Connection, group: Group, after: int, room: Room

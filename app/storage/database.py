@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import ExecutionContext
@@ -16,6 +16,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import ConfigurationError, StoreUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
 
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
@@ -96,6 +99,13 @@ class Database:
 
     def write_now(self, work: Work[T]) -> T:
         return _transaction(self._write_engine, work)
+
+    def raw_postgres(self) -> "psycopg.Connection[tuple[object, ...]]":
+        """A connection outside the pool that listens. Raises `psycopg.Error`."""
+        import psycopg
+
+        address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return psycopg.connect(address, autocommit=True, connect_timeout=3)
 
     def scrub_now(self) -> bool:
         """Let nothing erased stay in SQLite's journal; whether that is so now.

@@ -6,7 +6,7 @@ never reached the ledger is found by a sweep and written then, by any server of 
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -32,12 +32,12 @@ class Noted:
     erasure: Erasure
 
 
-Remember = Callable[[Noted], Awaitable[None]]
-"""Writes a noted erasure where it outlives the database. Raises `StoreUnavailable`."""
+Remember = Callable[[Sequence[Noted]], Awaitable[None]]
+"""Writes noted erasures where they outlive the database. Raises `StoreUnavailable`."""
 
 
-async def later(_noted: Noted) -> None:
-    """A `Remember` that leaves the note to the next sweep."""
+async def later(_noted: Sequence[Noted]) -> None:
+    """A `Remember` that leaves the notes to the next sweep."""
 
 
 def note(connection: Connection, kind: Erased, row: int, name: str) -> Noted:
@@ -57,9 +57,9 @@ class Erasures:
         self._written: set[int] = set()
         self._lock = threading.Lock()
 
-    async def remember(self, noted: Noted) -> None:
+    async def remember(self, noted: Sequence[Noted]) -> None:
         """See `Remember`."""
-        await asyncio.to_thread(self._write, [noted])
+        await asyncio.to_thread(self._write, noted)
 
     def sweep(self, *, patience: timedelta = PATIENCE) -> int:
         """Write notes nobody else has written for `patience`, and drop those written.
@@ -78,7 +78,7 @@ class Erasures:
             self._written -= settled
         return len(settled)
 
-    def _write(self, noted: list[Noted]) -> None:
+    def _write(self, noted: Sequence[Noted]) -> None:
         if not noted:
             return
         self._ledger.append([one.erasure for one in noted])

@@ -12,6 +12,7 @@ from app.domain.values import Box, Embedding, FaceFilter, FaceRecord, FaceRow, G
 from app.storage.corruption import Corruption
 from app.storage.database import AnyRow, Database
 from app.storage.erasures import Noted, Remember, later, note
+from app.storage.hints import hint
 from app.storage.ledger import Erased
 from app.storage.tables import deletions, faces, groups
 from app.storage.text import is_storable
@@ -90,7 +91,7 @@ class SqlFaceStore:
     async def delete(self, group: Group, face_id: str) -> FaceRow:
         row, noted = await self._database.write(lambda c: erase_face(c, group.row, face_id))
         reached(FaultPoint.DELETE_FACE_AFTER_COMMIT)
-        await self._remember(noted)
+        await self._remember([noted])
         return row
 
     async def page(
@@ -176,6 +177,7 @@ def _lock(connection: Connection, group_row: int) -> _State:
 def _change(connection: Connection, state: _State, *, added: int) -> int:
     """Write the next version and count of a group that is locked; return the version."""
     row, version = state.place.group_row, state.version + 1
+    hint(connection)
     connection.execute(
         _CHANGE_GROUP,
         {"group_row": row, "new_version": version, "new_count": state.face_count + added},

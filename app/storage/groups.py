@@ -1,6 +1,6 @@
 """The groups of each tenant, each with its own data key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -16,6 +16,7 @@ from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, ModelVersion, Tenant
 from app.storage.database import AnyRow, Database
 from app.storage.erasures import Noted, Remember, later, note
+from app.storage.hints import hint
 from app.storage.ledger import Erased
 from app.storage.retirement import demand_in_service
 from app.storage.tables import deletions, faces, groups, tenants
@@ -34,6 +35,7 @@ _COLUMNS = (
 _BY_ID = select(*_COLUMNS).where(
     groups.c.tenant == bindparam("tenant"), groups.c.group_id == bindparam("group_id")
 )
+_BY_ROW = select(*_COLUMNS).where(groups.c.row.in_(bindparam("rows", expanding=True)))
 _PAGE = (
     select(*_COLUMNS)
     .where(groups.c.tenant == bindparam("tenant"), groups.c.group_id > bindparam("after"))
@@ -83,7 +85,7 @@ class SqlGroupStore:
         group, noted = await self._database.write(lambda c: _delete(c, tenant.id, group_id))
         self._vault.forget(group.row)
         reached(FaultPoint.DELETE_GROUP_AFTER_COMMIT)
-        await self._remember(noted)
+        await self._remember([noted])
         return group
 
     async def page(self, tenant: Tenant, after: str | None, limit: int) -> list[Group]:
@@ -155,10 +157,17 @@ def _delete(connection: Connection, tenant: int, group_id: str) -> tuple[Group, 
 
 def erase_group(connection: Connection, group_row: int, created: datetime) -> Noted:
     """Remove a group that is locked, with its faces and its data key, and note it."""
+    hint(connection)
     for table in (faces, deletions):
         connection.execute(delete(table).where(table.c.group_row == group_row))
     connection.execute(delete(groups).where(groups.c.row == group_row))
     return note(connection, Erased.GROUP, group_row, created.isoformat())
+
+
+def standing(connection: Connection, rows: Sequence[int]) -> list[Group]:
+    """Those groups among `rows` that are still there."""
+    found = connection.execute(_BY_ROW, {"rows": list(rows)}).all()
+    return [_group(row) for row in found]
 
 
 def _group(row: AnyRow) -> Group:

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import InvalidParameter, UnknownAppKey, WrongSecretKey
 from app.domain.values import IssuedKey, KeyStatus, Tenant
 from app.storage.database import AnyRow, Database
-from app.storage.groups import utc_now
-from app.storage.tables import tenants
+from app.storage.erasures import Noted, Remember, later, note
+from app.storage.groups import erase_group, utc_now
+from app.storage.ledger import Erased
+from app.storage.tables import groups, tenants
 from app.storage.vault import Vault
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -33,7 +35,8 @@ _BY_APP_KEY = select(
 _ALL = select(
     tenants.c.id, tenants.c.name, tenants.c.revision, tenants.c.created, tenants.c.revoked
 ).order_by(tenants.c.id)
-_BY_NAME = select(tenants.c.id).where(tenants.c.name == bindparam("name"))
+_BY_NAME = select(tenants.c.id, tenants.c.created).where(tenants.c.name == bindparam("name"))
+_GROUPS = select(groups.c.row, groups.c.created).where(groups.c.tenant == bindparam("tenant"))
 
 # Compared with when there is no such key, so that both cases take the same time.
 _NO_HASH = "0" * 64
@@ -43,9 +46,15 @@ class SqlKeyRegistry:
     """Satisfies `KeyRegistry`. A name stays taken after its key was revoked."""
 
     def __init__(
-        self, database: Database, vault: Vault, *, clock: Callable[[], datetime] = utc_now
+        self,
+        database: Database,
+        vault: Vault,
+        remember: Remember = later,
+        *,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
+        self._remember = remember
         self._app_keys = vault.derive("app-key/1")
         self._secret_keys = vault.derive("secret-key/1")
         self._clock = clock
@@ -98,6 +107,12 @@ class SqlKeyRegistry:
         now = self._clock()
         await self._database.write(lambda c: _revoke(c, name, now))
         self._accepted.clear()
+
+    async def delete(self, name: str) -> int:
+        noted = await self._database.write(lambda c: _delete(c, name))
+        self._accepted.clear()
+        await self._remember(noted)
+        return len(noted) - 1
 
     async def _look_up(self, app_key: str) -> AnyRow | None:
         if not _is_possible(app_key):
@@ -166,3 +181,18 @@ def _revoke(connection: Connection, name: str, now: datetime) -> None:
     connection.execute(
         update(tenants).where(tenants.c.name == name, tenants.c.revoked.is_(None)), {"revoked": now}
     )
+
+
+def _delete(connection: Connection, name: str) -> list[Noted]:
+    key = connection.execute(_BY_NAME.with_for_update(), {"name": name}).first()
+    if key is None:
+        raise UnknownAppKey("there is no key of this name")
+    return erase_key(connection, key.id, key.created)
+
+
+def erase_key(connection: Connection, tenant: int, created: datetime) -> list[Noted]:
+    """Remove a key that is locked, with all of its groups, and note everything; the key last."""
+    owned = connection.execute(_GROUPS.with_for_update(), {"tenant": tenant}).all()
+    noted = [erase_group(connection, group.row, group.created) for group in owned]
+    connection.execute(delete(tenants).where(tenants.c.id == tenant))
+    return [*noted, note(connection, Erased.KEY, tenant, created.isoformat())]

@@ -57,7 +57,8 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
             vault = open_vault(database, first, partial(LiveKeyset, source, first, stamp))
         ledger = Ledger(data / "ledger" / LEDGER, vault.database_id)
         erasures = Erasures(database, ledger)
-        yield Storage(database, vault, SqlKeyRegistry(database, vault), erasures, source)
+        keys = SqlKeyRegistry(database, vault, erasures.remember)
+        yield Storage(database, vault, keys, erasures, source)
 
 
 def _make_folders(data: Path) -> None:

@@ -73,6 +73,27 @@ def test_a_key_made_beside_a_running_server_works_at_once_and_is_refused_a_secon
     ]
 
 
+def test_a_deleted_key_takes_its_groups_along_and_only_after_being_asked_twice(
+    first_start, request
+):
+    data = ("--data", str(first_start.data))
+    made = command("keys", "create", *data, "--name", "leaving", "--json")
+    client = Client(first_start.base, json.loads(made.stdout)["appKey"])
+    request.addfinalizer(client.close)
+    client.ask("POST", "/groups", {"groupId": "theirs"})
+
+    asked = command("keys", "delete", *data, "--name", "leaving")
+    done = command("keys", "delete", *data, "--name", "leaving", "--yes")
+
+    assert (asked.returncode, done.returncode) == (2, 0)
+    assert one_line(asked.stderr)
+    assert done.stdout == "leaving: erased with 1 groups\n"
+    time.sleep(1)
+    assert client.code("GET", "/groups", limit=1) == -41000
+    ledger = (first_start.data / "ledger" / "erasures.jsonl").read_text()
+    assert [json.loads(line)["erased"] for line in ledger.splitlines()] == ["group", "key"]
+
+
 def test_a_second_start_shows_no_key_and_sigterm_ends_it_cleanly(tmp_path):
     server = ServerProcess(tmp_path / "data").start()
     key = server.app_key

@@ -48,6 +48,10 @@ class Storage:
     def corrupt(self) -> int:
         return len(self.found)
 
+    async def as_it_is(self, group: Group) -> Group:
+        """The group at its newest version."""
+        return self.changes.standing([group.row])[0]
+
     async def tenant(self, name: str = "team") -> Tenant:
         return (await self.keys.create(name, "v1.0")).tenant
 

@@ -1,5 +1,8 @@
 """What is erased is gone: from rows, from files, and for whoever restores an older copy."""
 
+import asyncio
+import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,14 +10,18 @@ import numpy as np
 import pytest
 from sqlalchemy import URL, select, text
 
-from app.domain.errors import StoreUnavailable
+from app.domain.errors import GroupNotFound, StoreUnavailable, UnknownAppKey
 from app.domain.values import Group
 from app.index.faiss_indexes import FaissIndexes
+from app.index.following import Follower
 from app.storage.corruption import Corruption
 from app.storage.erasures import Erasures
 from app.storage.faces import SqlFaceStore
 from app.storage.groups import SqlGroupStore
+from app.storage.hints import Hints
+from app.storage.keys import SqlKeyRegistry
 from app.storage.ledger import Erased, Ledger
+from app.storage.relaxed import RelaxedGroups
 from app.storage.tables import deletions, erasures, faces, groups
 from app.storage.upkeep import Upkeep
 from tests.integration.storage.opened import Storage, new_face, new_faces
@@ -164,9 +171,7 @@ async def test_overwriting_waits_for_no_reader_and_is_made_good_later(
 
 
 async def held_by(index: FaissIndexes, storage: Storage, group: Group) -> set[int]:
-    now = storage.database.read_now(lambda c: c.execute(select(groups.c.version)).scalar_one())
-    fresh = Group(group.row, group.tenant, group.id, group.model, now, 0, group.created)
-    found = await index.nearest(fresh, new_face(0).embedding, 1_000)
+    found = await index.nearest(await storage.as_it_is(group), new_face(0).embedding, 1_000)
     return {neighbour.row for neighbour in found}
 
 
@@ -205,3 +210,97 @@ async def test_news_is_kept_until_there_is_twice_as_much_of_it_as_needed(
     Upkeep(storage.database, noting, kept_deletions=3).compact()
 
     assert storage.count(deletions) == 6
+
+
+async def test_a_deleted_key_takes_its_groups_their_faces_and_their_data_keys_along(
+    storage: Storage, noting: Erasures, ledger: Ledger
+):
+    keys = SqlKeyRegistry(storage.database, storage.vault, noting.remember)
+    issued, other = await keys.create("gate", "v1.0"), await keys.create("other", "v1.0")
+    for group_id in ("staff", "guests"):
+        await storage.faces.add(await storage.group(issued.tenant, group_id), new_faces(3), quota=9)
+    kept = await storage.group(other.tenant, "staff")
+    await storage.faces.add(kept, new_faces(2), quota=9)
+
+    assert await keys.delete("gate") == 2
+
+    with pytest.raises(UnknownAppKey):
+        await keys.authenticate(issued.app_key)
+    assert (storage.count(groups), storage.count(faces)) == (1, 2)
+    assert [key.tenant.name for key in await keys.list()] == ["other"]
+    assert [erasure.kind for erasure in ledger.read()] == [Erased.GROUP, Erased.GROUP, Erased.KEY]
+    again = await keys.create("gate", "v1.0")  # the name is free, and the number is another
+    assert again.tenant.id > other.tenant.id
+    with pytest.raises(UnknownAppKey):
+        await keys.delete("nobody")
+
+
+async def test_what_another_server_changed_or_erased_leaves_memory_without_a_search(
+    storage: Storage,
+):
+    tenant = await storage.tenant()
+    group, gone = await storage.group(tenant), await storage.group(tenant, "gone")
+    stored = await storage.faces.add(group, new_faces(5), quota=10)
+    await storage.faces.add(gone, new_faces(5), quota=10)
+    index = FaissIndexes(storage.changes, memory_limit=10**9, workers=1)
+    await held_by(index, storage, group)
+    await held_by(index, storage, gone)
+    follower = Follower(index, storage.changes.standing, lambda _: None)
+    await storage.faces.delete(group, stored[0].face_id)
+    await storage.groups.delete(tenant, "gone")
+
+    await follower.follow()
+
+    assert index.loaded() == [group.row]
+    old = replace(group, version=1)  # a search that asks for nothing newer
+    found = await index.nearest(old, new_face(0).embedding, 10)
+    assert {neighbour.row for neighbour in found} == {face.row for face in stored[1:]}
+    index.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_hint_wakes_who_waits_and_a_lost_connection_is_made_again(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    hints = Hints(storage.database)
+    hints.wait(1.0)  # makes the connection
+
+    def waited() -> float:
+        began = time.monotonic()
+        hints.wait(10.0)
+        return time.monotonic() - began
+
+    waiting = asyncio.create_task(asyncio.to_thread(waited))
+    await asyncio.sleep(0.2)
+    await storage.faces.add(group, new_faces(1), quota=10)
+    assert await waiting < 5.0
+
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+    )
+    assert storage.database.read_now(lambda c: c.scalars(cut).all()) == [True]
+    await asyncio.to_thread(hints.wait, 0.01)  # notices
+    await asyncio.to_thread(hints.wait, 0.01)  # listens anew
+    waiting = asyncio.create_task(asyncio.to_thread(waited))
+    await asyncio.sleep(0.2)
+    await storage.faces.add(group, new_faces(1), quota=10)
+    assert await waiting < 5.0
+    hints.close()
+
+
+async def test_relaxed_reads_are_late_by_less_than_a_second(storage: Storage):
+    tenant = await storage.tenant()
+    group = await storage.group(tenant)
+    now = 100.0
+    relaxed = RelaxedGroups(storage.groups, clock=lambda: now)
+    assert (await relaxed.get(tenant, group.id)).version == 0
+    await storage.faces.add(group, new_faces(1), quota=10)
+
+    now = 100.89
+    assert (await relaxed.get(tenant, group.id)).version == 0
+    now = 100.91
+    assert (await relaxed.get(tenant, group.id)).version == 1
+    await storage.groups.delete(tenant, group.id)
+    now = 101.9
+    with pytest.raises(GroupNotFound):
+        await relaxed.get(tenant, group.id)
