@@ -17,6 +17,7 @@ from app.domain.values import Eligibility, IssuedKey, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
 from app.index.following import Follower
 from app.intake.addresses import AddressRules
+from app.intake.decoders import Decoders
 from app.intake.downloads import Downloader
 from app.intake.images import Intake
 from app.services.compare import CompareFaces
@@ -85,6 +86,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Open every room, and close what was opened, last first. Raises `ConfigurationError`."""
     obey_test_faults(settings)
     async with AsyncExitStack() as stack:
+        # Decoders start while everything else does, and before there is a key in this process.
+        decoders = Decoders(settings.decoders or max(2, _cores()))
+        stack.callback(decoders.close)
         # The database first: a wrong keyset is told before the models take their seconds.
         storage = stack.enter_context(
             open_storage(settings.data, settings.database, settings.keyset)
@@ -94,7 +98,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.callback(upkeep.stop)
         vision = open_vision(settings)
         stack.callback(vision.close)
-        services = await _services(settings, storage, vision, stack)
+        intake = await _intake(settings, decoders, stack)
+        services = _services(settings, storage, vision, intake, stack)
         yield House(services, vision.default_model, await _first_key(storage))
 
 
@@ -114,8 +119,8 @@ def open_vision(settings: Settings) -> Analyzer:
     )
 
 
-async def _services(
-    settings: Settings, storage: Storage, vision: Analyzer, stack: AsyncExitStack
+def _services(
+    settings: Settings, storage: Storage, vision: Analyzer, intake: Intake, stack: AsyncExitStack
 ) -> Services:
     database, vault, corruption = storage.database, storage.vault, Corruption()
     groups = SqlGroupStore(database, vault, storage.erasures.remember)
@@ -130,8 +135,7 @@ async def _services(
     stack.callback(index.close)
     _follow(database, index, changes, stack)
     line = _line(settings)
-    images = await _intake(settings, stack)
-    detect = DetectFaces(images, vision, line)
+    detect = DetectFaces(intake, vision, line)
     eligibility = Eligibility(settings.min_face, settings.max_angle)
     return Services(
         keys=storage.keys,
@@ -151,7 +155,7 @@ async def _services(
         ),
         compare=CompareFaces(detect, vision),
         verify=VerifyFace(groups, faces, detect, vision),
-        judge_aligned=JudgeAligned(images, vision, line),
+        judge_aligned=JudgeAligned(intake, vision, line),
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
         optional=(SpoofingProbe(vision),),
@@ -172,12 +176,13 @@ def _follow(
     stack.callback(hints.close)
 
 
-async def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
+async def _intake(settings: Settings, decoders: Decoders, stack: AsyncExitStack) -> Intake:
+    decoders.check()
     rules = AddressRules.of(settings.url_ports, map(str, settings.url_allow))
     downloader = Downloader(rules)
     stack.push_async_callback(downloader.aclose)
-    # One more than decode at a time: a large photo must not hold up a small one.
-    intake = Intake(downloader, ThreadPoolExecutor(_workers(settings) + 1, "intake"))
+    threads = ThreadPoolExecutor(decoders.count, "intake")
+    intake = Intake(downloader, decoders, threads, room=decoders.count + settings.backlog)
     stack.callback(intake.close)
     return intake
 
@@ -193,4 +198,8 @@ async def _first_key(storage: Storage) -> IssuedKey | None:
 
 
 def _workers(settings: Settings) -> int:
-    return settings.workers or len(os.sched_getaffinity(0))
+    return settings.workers or _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

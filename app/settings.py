@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         (), description="Further folders with packs or weights, separated by `:`."
     )
     workers: int = Field(0, ge=0, le=256, description="Vision threads; 0: as many as cores.")
+    decoders: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Processes that decode pictures; 0: as many as cores, at least 2.",
+    )
     backlog: int = Field(
         64, ge=1, le=4096, description="Pictures that may wait for a vision thread before -50000."
     )

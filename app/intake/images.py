@@ -1,10 +1,12 @@
 """The pictures of requests: base64 or a URL in, upright pixels out, off the event loop."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from app.domain.errors import ImageTooLarge
+from app.domain.errors import ImageTooLarge, Overloaded
 from app.domain.values import (
     Base64Image,
     Image,
@@ -14,7 +16,9 @@ from app.domain.values import (
     UploadedImage,
 )
 from app.intake.base64_bytes import decode_base64
-from app.intake.decoding import decode
+from app.intake.decoding import Decoder, decode
+
+Data = TypeVar("Data", str, bytes)
 
 
 class Fetcher(Protocol):
@@ -28,13 +32,17 @@ class Fetcher(Protocol):
 class Intake:
     """Satisfies `ImageSource`; each picture is one job for `workers`, from base64 to pixels.
 
-    Threads are enough to use every core: Pillow and the base64 decoder release the interpreter's
-    lock. A job whose request has gone before it began is dropped.
+    Base64 and the gate run in these threads, which then wait for a decoder. At most `room` jobs
+    wait or run; one whose request has gone before it began is dropped.
     """
 
-    def __init__(self, downloads: Fetcher, workers: Executor) -> None:
+    def __init__(
+        self, downloads: Fetcher, decoder: Decoder, workers: Executor, *, room: int
+    ) -> None:
         self._downloads = downloads
+        self._decoder = decoder
         self._workers = workers
+        self._room = threading.BoundedSemaphore(room)
 
     async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
         if not isinstance(reference, ImageUrl):
@@ -42,25 +50,32 @@ class Intake:
         return UploadedImage(await self._downloads.fetch(reference.url, max_bytes=limits.max_bytes))
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
-        loop = asyncio.get_running_loop()
+        """Raises `Overloaded` at once when there is no room, as `ImageSource.open` else."""
         match reference:
             case Base64Image(text):
-                return await loop.run_in_executor(self._workers, _open_base64, text, limits)
+                return await self._job(self._open_base64, text, limits)
             case ImageUrl():
                 return await self.open(await self.fetch(reference, limits), limits)
             case UploadedImage(data):
-                return await loop.run_in_executor(self._workers, _open_upload, data, limits)
+                return await self._job(self._open_file, data, limits)
 
     def close(self) -> None:
         """Drop what waits and let what runs finish; afterwards nothing can be opened."""
         self._workers.shutdown(wait=True, cancel_futures=True)
 
+    async def _job(
+        self, opening: Callable[[Data, ImageLimits], Image], data: Data, limits: ImageLimits
+    ) -> Image:
+        if not self._room.acquire(blocking=False):
+            raise Overloaded
+        work = self._workers.submit(opening, data, limits)
+        work.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(work)
 
-def _open_base64(text: str, limits: ImageLimits) -> Image:
-    return decode(decode_base64(text, max_bytes=limits.max_bytes), limits)
+    def _open_base64(self, text: str, limits: ImageLimits) -> Image:
+        return self._open_file(decode_base64(text, max_bytes=limits.max_bytes), limits)
 
-
-def _open_upload(data: bytes, limits: ImageLimits) -> Image:
-    if len(data) > limits.max_bytes:
-        raise ImageTooLarge
-    return decode(data, limits)
+    def _open_file(self, data: bytes, limits: ImageLimits) -> Image:
+        if len(data) > limits.max_bytes:
+            raise ImageTooLarge
+        return decode(data, limits, self._decoder)

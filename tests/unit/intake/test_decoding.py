@@ -11,11 +11,27 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from app.domain.errors import ImageTooSmall, InvalidImageFile, InvalidImageFormat
-from app.domain.values import ImageLimits
-from app.intake.decoding import decode
-from tests.unit.intake import bad_images as bad
+from app.domain.values import Image, ImageLimits
+from app.intake import decoding
+from app.intake.pixels import Order, render
+from tests.malformed import pictures as bad
 
 LIMITS = ImageLimits()
+
+
+class Here:
+    """Decodes in this process."""
+
+    def decode(self, order: Order, essence: bytes) -> Image:
+        try:
+            pixels = b"".join(render(order, essence))
+        except Exception:  # noqa: BLE001 - as a decoder process does
+            raise InvalidImageFile from None
+        return np.frombuffer(pixels, np.uint8).reshape(order.shape).copy()
+
+
+def decode(data, limits):
+    return decoding.decode(data, limits, Here())
 
 
 def by_pillow(data):

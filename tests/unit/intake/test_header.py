@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from app.domain.errors import InvalidImageFile, InvalidImageFormat
 from app.intake.header import MAX_PIXELS, inspect
-from tests.unit.intake import bad_images as bad
+from tests.malformed import pictures as bad
 
 OTHER_FORMATS = {
     "nothing": b"",

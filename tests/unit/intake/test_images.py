@@ -15,10 +15,12 @@ from app.domain.errors import (
     InvalidImageBytes,
     InvalidImageFile,
     InvalidImageFormat,
+    Overloaded,
 )
 from app.domain.values import Base64Image, ImageLimits, ImageUrl, UploadedImage
 from app.intake.images import Intake
-from tests.unit.intake import bad_images as bad
+from tests.malformed import pictures as bad
+from tests.unit.intake.test_decoding import Here
 
 if TYPE_CHECKING:
     from app.domain.ports import ImageSource
@@ -64,7 +66,7 @@ def downloads():
 
 @pytest.fixture
 def intake(downloads):
-    intake = Intake(downloads, ThreadPoolExecutor(1))
+    intake = Intake(downloads, Here(), ThreadPoolExecutor(1), room=1)
     yield intake
     intake.close()
 
@@ -145,7 +147,8 @@ async def test_a_page_instead_of_a_picture_is_no_picture(intake, downloads):
 )
 async def test_a_picture_is_one_job_off_the_event_loop(downloads, reference):
     downloads.answer, executor = bad.png(), HeldExecutor()
-    task = asyncio.create_task(Intake(downloads, executor).open(reference, LIMITS))
+    intake = Intake(downloads, Here(), executor, room=1)
+    task = asyncio.create_task(intake.open(reference, LIMITS))
     await asyncio.sleep(0.01)
 
     executor.begin()
@@ -156,7 +159,8 @@ async def test_a_picture_is_one_job_off_the_event_loop(downloads, reference):
 
 async def test_a_job_nobody_waits_for_is_never_begun(downloads):
     executor = HeldExecutor()
-    task = asyncio.create_task(Intake(downloads, executor).open(as_text(bad.png()), LIMITS))
+    intake = Intake(downloads, Here(), executor, room=1)
+    task = asyncio.create_task(intake.open(as_text(bad.png()), LIMITS))
     await asyncio.sleep(0.01)
 
     task.cancel()
@@ -164,3 +168,35 @@ async def test_a_job_nobody_waits_for_is_never_begun(downloads):
 
     [(future, _, _)] = executor.jobs
     assert future.cancelled()
+
+
+async def test_a_picture_too_many_is_refused_before_any_work(downloads):
+    executor = HeldExecutor()
+    intake = Intake(downloads, Here(), executor, room=2)
+    waiting = [asyncio.create_task(intake.open(as_text(bad.png()), LIMITS)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+
+    with pytest.raises(Overloaded):
+        await intake.open(as_text(bad.png()), LIMITS)
+
+    assert len(executor.jobs) == 2
+    executor.begin()
+    await asyncio.gather(*waiting)
+
+
+async def test_there_is_room_again_when_pictures_are_done_or_given_up(downloads):
+    executor = HeldExecutor()
+    intake = Intake(downloads, Here(), executor, room=2)
+    waiting = [asyncio.create_task(intake.open(as_text(bad.png()), LIMITS)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    executor.begin()
+    await waiting[1]
+    executor.jobs.clear()
+    more = [asyncio.create_task(intake.open(as_text(bad.png()), LIMITS)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    executor.begin()
+
+    assert all(pixels.any() for pixels in await asyncio.gather(*more))

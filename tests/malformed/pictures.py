@@ -139,7 +139,7 @@ def resized_header(width: int, height: int) -> bytes:
 def mutations(seed: int, count: int) -> Iterator[bytes]:
     """`count` seeded ways to damage small, sound files of several kinds."""
     dice = random.Random(seed)  # noqa: S311 - a replayable game, no secret
-    files = _sound_files()
+    files = sound_files()
     for _ in range(count):
         file = bytearray(dice.choice(files))
         for _ in range(dice.choice((1, 1, 2, 5, 20))):
@@ -147,7 +147,7 @@ def mutations(seed: int, count: int) -> Iterator[bytes]:
         yield bytes(file)
 
 
-def _sound_files() -> list[bytes]:
+def sound_files() -> list[bytes]:
     picture = Pillow.fromarray(scene(100, 90))
     modes = ("L", "LA", "RGBA", "P", "1", "I;16")
     pngs = [encoded(picture.convert("L").convert(mode), "PNG") for mode in modes]

@@ -1,0 +1,262 @@
+"""The decoder processes of a server: hands each a picture, and replaces those that die.
+
+A decoder gets one picture at a time through memory it shares with the server, and two short
+messages over pipes. It has the server's keys, database and sockets as little as any other program
+of the machine: it is a new interpreter, started with an empty environment and no other descriptor.
+"""
+
+import fcntl
+import mmap
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from app.domain.errors import ConfigurationError, ImageTooLarge, InternalError, InvalidImageFile
+from app.domain.values import Image
+from app.intake import decoder
+from app.intake.decoder import FAILED, REPLY, Place
+from app.intake.header import MAX_PIXELS
+from app.intake.pixels import Order
+
+log = structlog.get_logger(__name__)
+
+_ROOT = Path(__file__).parents[2]
+# -I: neither the environment nor the folder it starts in decides what is imported.
+_START = "import importlib, sys; sys.path.append({!r}); importlib.import_module({!r}).main()"
+# glibc: pictures of common size stay in a heap of at most 32 MiB, for fresh pages cost more than
+# decoding; what larger ones took goes back to the system. The same holds for the shared pixels.
+_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
+_KEPT = 8 * 1024 * 1024
+_FEW = 2  # decoders started before anybody needs them; the others start when they are needed
+_GRACE = 0.25  # seconds after which the server ends what did not end itself
+_PIXEL_BYTES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLimits:
+    """What a decoder may take for one picture.
+
+    `patience` is seconds on the clock. `memory` is bytes beside what is shared: the worst picture
+    the gate lets through, 50 megapixels of turned RGBA, was seen to take 812 MiB. `inbox` is bytes
+    of a file. `start` is how many seconds a new process may take until it can work.
+    """
+
+    patience: float = 2.0
+    memory: int = 1024 * 1024 * 1024
+    inbox: int = 16 * 1024 * 1024
+    start: float = 20.0
+
+
+class Decoders:
+    """Satisfies `Decoder` with up to `count` processes; each caller waits for one of its own.
+
+    `program` is the module a process runs. Close it when done.
+    """
+
+    def __init__(
+        self, count: int, *, limits: DecoderLimits | None = None, program: str = decoder.__name__
+    ) -> None:
+        self.count, self._limits = count, limits or DecoderLimits()
+        seats = [_Seat(program, self._limits) for _ in range(count)]
+        for seat in seats[-_FEW:]:
+            seat.start()
+        # Taken from the right: few pictures at a time keep few processes warm.
+        self._free = deque(seats)
+        self._available = threading.Semaphore(count)
+
+    def check(self) -> None:
+        """Wait until the first process can work. Raises `ConfigurationError`."""
+        try:
+            self._free[-1].ready()
+        except InternalError:
+            raise ConfigurationError("the picture decoder does not start") from None
+
+    def decode(self, order: Order, essence: bytes) -> Image:
+        """See `app.intake.decoding.Decoder`. Raises `InternalError` when no process starts."""
+        if order.length > self._limits.inbox:
+            raise ImageTooLarge
+        with self._available:
+            seat = self._free.pop()
+            try:
+                pixels = seat.decode(order, essence)
+            except BaseException:
+                self._free.appendleft(seat)  # what starts anew there is not needed first
+                raise
+            self._free.append(seat)
+            return pixels
+
+    def close(self) -> None:
+        """End every process. Nothing can be decoded afterwards."""
+        while self._free:
+            self._free.pop().end()
+
+
+class _Lost(Exception):
+    """A process ended, or was late, with the order it had; says why."""
+
+
+class _Seat:
+    """Where one process works, and its successor when it dies. One caller at a time."""
+
+    def __init__(self, program: str, limits: DecoderLimits) -> None:
+        self._program, self._limits = program, limits
+        self._process: _Process | None = None
+
+    def start(self) -> None:
+        """Have a process start; it may not be ready yet. Where none can be, `ready` tells."""
+        with suppress(OSError):
+            self._process = _Process(self._program, self._limits)
+
+    def ready(self) -> "_Process":
+        """A process that takes orders. Raises `InternalError`."""
+        if self._process is None or not self._process.alive:
+            self.end()
+            self.start()
+        if self._process is None:
+            raise InternalError("no decoder can be started")
+        try:
+            self._process.wait_until_ready()
+        except _Lost:
+            raise InternalError("no decoder can be started") from None
+        return self._process
+
+    def decode(self, order: Order, essence: bytes) -> Image:
+        process = self.ready()
+        try:
+            return process.decode(order, essence)
+        except InvalidImageFile:
+            raise
+        except BaseException as error:
+            # Whatever broke off the exchange, this process would answer the next order late.
+            self._replace(error)
+            if isinstance(error, _Lost):
+                raise InvalidImageFile from None
+            raise
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    def _replace(self, error: BaseException) -> None:
+        self.end()
+        self.start()
+        reason = str(error) if isinstance(error, _Lost) else type(error).__name__
+        log.warning("decoder replaced", reason=reason)
+
+
+class _Process:
+    """A decoder process with its memory and pipes. Raises OSError when it cannot be started."""
+
+    def __init__(self, program: str, limits: DecoderLimits) -> None:
+        self._limits = limits
+        self._orders, self._is_ready = 0, False
+        size = limits.inbox + _PIXEL_BYTES * MAX_PIXELS
+        orders, self._to = os.pipe()
+        self._from, replies = os.pipe()
+        shared = _sealed_memory(size)
+        try:
+            self._memory = mmap.mmap(shared, size)
+            self._process = _spawn(program, limits, orders, replies, shared)
+        except OSError:
+            os.close(self._to)
+            os.close(self._from)
+            raise
+        finally:
+            for descriptor in (orders, replies, shared):
+                os.close(descriptor)
+        self._replies = select.poll()
+        self._replies.register(self._from, select.POLLIN)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Raises `_Lost`."""
+        if not self._is_ready:
+            self._reply(self._limits.start)
+            self._is_ready = True
+
+    def decode(self, order: Order, essence: bytes) -> Image:
+        """Raises `InvalidImageFile`, or `_Lost` when the process is of no use any more."""
+        self._memory[: len(essence)] = essence
+        self._orders += 1
+        with suppress(BrokenPipeError):  # then there is no reply either
+            os.write(self._to, order.pack())
+        try:
+            if self._reply(self._limits.patience + _GRACE) == FAILED:
+                raise InvalidImageFile
+            return self._pixels(order)
+        finally:
+            self._memory.madvise(mmap.MADV_REMOVE, self._limits.inbox + _KEPT)
+
+    def end(self) -> None:
+        """Kill the process, whatever it does, and free what it had."""
+        os.close(self._to)
+        os.close(self._from)
+        self._process.kill()
+        self._process.wait()
+        self._memory.close()
+
+    def _reply(self, patience: float) -> int:
+        """What became of the last order. Raises `_Lost`."""
+        if not self._replies.poll(1000 * patience):
+            raise _Lost("too slow")
+        reply = os.read(self._from, REPLY.size)
+        if len(reply) < REPLY.size:
+            raise _Lost(self._cause())
+        number, outcome = REPLY.unpack(reply)
+        if number != self._orders:
+            raise _Lost("out of step")
+        return int(outcome)
+
+    def _cause(self) -> str:
+        status = self._process.wait(_GRACE)
+        if status == -signal.SIGALRM:
+            return "too slow"
+        return f"exit {status}" if status >= 0 else signal.Signals(-status).name
+
+    def _pixels(self, order: Order) -> Image:
+        rows, columns, channels = order.shape
+        flat = np.frombuffer(self._memory, np.uint8, rows * columns * channels, self._limits.inbox)
+        return flat.reshape(order.shape).copy()
+
+
+def _sealed_memory(size: int) -> int:
+    """A descriptor of `size` bytes of memory without a name.
+
+    Sealed, so that no decoder can shrink what the server reads: that would end the server.
+    """
+    memory = os.memfd_create("facereco-decoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(memory, size)
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+    return memory
+
+
+def _spawn(
+    program: str, limits: DecoderLimits, orders: int, replies: int, shared: int
+) -> subprocess.Popen[bytes]:
+    pixels = _PIXEL_BYTES * MAX_PIXELS
+    place = Place(shared, limits.inbox, pixels, limits.memory, int(1000 * limits.patience))
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module, numbers as arguments
+        [sys.executable, "-I", "-c", _START.format(str(_ROOT), program), *map(str, place)],
+        stdin=orders,
+        stdout=replies,
+        stderr=subprocess.DEVNULL,  # libraries may write what they find in a file
+        cwd="/",
+        env=_ENVIRONMENT,
+        pass_fds=(shared,),
+        start_new_session=True,  # what stops the server from a terminal does not stop its decoders
+    )
