@@ -1,8 +1,8 @@
 """The recipe's command line: `python -m models.training STEP --data FOLDER …`.
 
-Steps in order: prepare; embedder, detector, landmarks and attributes; export; realign, after which
-the embedder goes on with --resume; export again; calibrate; evaluate. With --resume a killed
-training goes on, too.
+Steps in order: prepare; embedder, detector, landmarks, attributes and spoofing; export; realign,
+after which the embedder goes on with --resume; export again; calibrate; evaluate. With --resume a
+killed training goes on, too.
 """
 
 import argparse
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from models.training.packs import PackUnderTest
 
 MODELS = Path(__file__).resolve().parents[1]
-KINDS = ("embedder", "detector", "landmarks", "attributes")
-BLENDS = 24_000
+KINDS = ("embedder", "detector", "landmarks", "attributes", "spoofing")
+BLENDS = 72_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         training.add_argument("--minutes", type=float, required=True, help="wall time of the run")
         training.add_argument("--resume", action="store_true", help="take up a killed run")
         training.add_argument("--threads", type=int, default=0, help="0: all cores")
+        if kind == "spoofing":
+            training.add_argument(
+                "--without-part", type=int, choices=range(4), help="leave out a quarter of people"
+            )
     realigning = _step(steps, "realign", realign, "cut the crops where the own pack puts them")
     realigning.add_argument("--pack", required=True, help="the pack's name")
     exporting = _step(steps, "export", export, "write the ONNX files and check them")
@@ -98,7 +102,7 @@ def realign(asked: argparse.Namespace) -> None:
 
 def _trainer(kind: str) -> Callable[[argparse.Namespace], None]:
     def run(asked: argparse.Namespace) -> None:
-        checkpoint, minutes = asked.out / f"{kind}.pt", asked.minutes
+        checkpoint, minutes = asked.out / _checkpoint_name(kind, asked), asked.minutes
         _refuse_to_overwrite(checkpoint, resume=asked.resume)
         _use_threads(asked.threads)
         _train(kind, asked, checkpoint, minutes)
@@ -106,8 +110,19 @@ def _trainer(kind: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _checkpoint_name(kind: str, asked: argparse.Namespace) -> str:
+    part = getattr(asked, "without_part", None)
+    return f"{kind}.pt" if part is None else f"{kind}-without-{part}.pt"
+
+
 def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: float) -> None:
-    from models.training import train_attributes, train_detector, train_embedder, train_landmarks
+    from models.training import (
+        train_attributes,
+        train_detector,
+        train_embedder,
+        train_landmarks,
+        train_spoofing,
+    )
     from models.training.teachers import Teachers
 
     data, out, resume = asked.data, asked.out, asked.resume
@@ -117,6 +132,9 @@ def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: floa
         train_detector.train(data, out, checkpoint, minutes, resume=resume)
     elif kind == "landmarks":
         train_landmarks.train(data, out, checkpoint, minutes, resume=resume)
+    elif kind == "spoofing":
+        lessons = train_spoofing.lessons(data, out, asked.without_part)
+        train_spoofing.train(lessons, checkpoint, minutes, resume=resume)
     else:
         sources = train_attributes.Sources(data, out, Teachers.load(MODELS, asked.teachers))
         train_attributes.train(sources, checkpoint, minutes, resume=resume)

@@ -43,7 +43,7 @@ def disturb(crops: np.ndarray, random: Rng, device: torch.device, how: Disturban
     worn = _flip_and_mask(crops, random, how)
     x = _move(to_network(worn, device), random, how)
     x = _lower_resolution(x, random, how)
-    x = _relight(x, random, how)
+    x = relight(x, random, how)
     _cover(x, random, how)
     return x.clamp_(-1.2, 1.2).contiguous(memory_format=torch.channels_last)
 
@@ -88,7 +88,8 @@ def _lower_resolution(x: Tensor, random: Rng, how: Disturbance) -> Tensor:
     return torch.cat([*parts, x[2 * group :]])
 
 
-def _relight(x: Tensor, random: Rng, how: Disturbance) -> Tensor:
+def relight(x: Tensor, random: Rng, how: Disturbance) -> Tensor:
+    """Another light, contrast and tint for each picture (n, 3, h, w) in -1..1; some in grey."""
     count = len(x)
     gain = 1 + _uniform(random, count, how.contrast, x, 1, 1, 1)
     tint = 1 + _uniform(random, count, how.tint, x, 3, 1, 1)

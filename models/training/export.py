@@ -19,6 +19,7 @@ from models.training.networks import (
     DetectorForExport,
     Embedder,
     Landmarks,
+    Spoofing,
 )
 from models.training.runs import averaged
 
@@ -38,8 +39,14 @@ class Recipe:
     free: tuple[str, ...] = ()  # names of input axes 2 and 3 where any size is taken
 
 
+_SMALL: dict[str, tuple[type[Landmarks | Spoofing], str]] = {
+    "landmarks": (Landmarks, "points"),
+    "spoofing": (Spoofing, "logits"),
+}
+
+
 def recipe(kind: str) -> Recipe:
-    """The recipe of `embedder`, `detector`, `landmarks` or `attributes`."""
+    """The recipe of `embedder`, `detector`, `landmarks`, `spoofing` or `attributes`."""
     if kind == "embedder":
         network: nn.Module = Embedder()
         return Recipe(network, network, ("embedding",), (3, 112, 112))
@@ -47,9 +54,10 @@ def recipe(kind: str) -> Recipe:
         network = Detector()
         wrapped = DetectorForExport(network)
         return Recipe(network, wrapped, wrapped.NAMES, (3, 320, 320), ("height", "width"))
-    if kind == "landmarks":
-        network = Landmarks()
-        return Recipe(network, network, ("points",), (3, 48, 48))
+    if kind in _SMALL:
+        build, output = _SMALL[kind]
+        network = build()
+        return Recipe(network, network, (output,), (3, build.SIDE, build.SIDE))
     network = Attributes()
     return Recipe(network, AttributesForExport(network), AttributesForExport.NAMES, (3, 112, 112))
 

@@ -13,15 +13,32 @@ def read_wider(data: Path) -> dict[str, Floats]:
     """WIDER's boxes by picture: rows of left, top, right, bottom and 1 for those not to count."""
     crowds: dict[str, Floats] = {}
     for file in data.glob("wider/**/boxes.txt"):
-        lines = iter(file.read_text(encoding="utf-8").splitlines())
-        for name in lines:
-            rows = [next(lines).split() for _ in range(int(next(lines)))]
-            values = np.array(rows, np.float32).reshape(-1, 10)
-            x, y, width, height = values[:, :4].T
-            void = (values[:, 7] > 0) | (np.minimum(width, height) < 4)
-            path = next(file.parent.rglob(Path(name).name)).relative_to(data).as_posix()
-            crowds[path] = np.stack([x, y, x + width, y + height, void], 1).astype(np.float32)
+        found = read_boxes(file, file.parent)
+        crowds |= {path.relative_to(data).as_posix(): rows for path, rows in found.items()}
     return crowds
+
+
+def read_boxes(file: Path, photos: Path) -> dict[Path, Floats]:
+    """The boxes of one file in WIDER's format, by the photo of that name anywhere below `photos`.
+
+    A face marked invalid, or under 4 px, is not to count. Names without a photo are passed over.
+    """
+    places = {path.name: path for path in photos.rglob("*") if path.is_file()}
+    crowds: dict[Path, Floats] = {}
+    lines = iter(file.read_text(encoding="utf-8").splitlines())
+    for name in lines:
+        # An entry without faces still has one row, of zeros.
+        rows = [next(lines).split() for _ in range(max(1, int(next(lines))))]
+        path = places.get(Path(name).name)
+        if path is not None:
+            crowds[path] = _box_rows(np.array(rows, np.float32).reshape(-1, 10))
+    return crowds
+
+
+def _box_rows(values: Floats) -> Floats:
+    x, y, width, height = values[:, :4].T
+    void = (values[:, 7] > 0) | (np.minimum(width, height) < 4)
+    return np.stack([x, y, x + width, y + height, void], 1).astype(np.float32)
 
 
 def labelled_68(data: Path) -> dict[str, Points]:
@@ -51,6 +68,11 @@ def labelled_aflw(data: Path) -> dict[str, tuple[Points, int]]:
             xy = np.array(values[:10], np.float32).reshape(2, 5).T * (80 / 150)
             found[f"aflw80/{Path(name).name}"] = (xy, int(values[-1]))
     return found
+
+
+def is_printed(path: str) -> bool:
+    """Whether a picture of spoof_nuaa shows a photo held up to the camera."""
+    return "/ImposterRaw/" in path
 
 
 def wears_mask(path: str) -> bool:

@@ -214,6 +214,30 @@ class Attributes(nn.Module):
         return self.answer(self.features(x))
 
 
+class Spoofing(nn.Module):
+    """Surroundings of a face to two logits, print and live: 80x80 BGR 0..255."""
+
+    SIDE = 80
+
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
+        super().__init__()
+        first, second, third, fourth = widths
+        self.features = nn.Sequential(
+            _conv(3, first, stride=2),
+            _Plain(first),
+            _conv(first, second, stride=2),
+            _Plain(second),
+            _conv(second, third, stride=2),
+            _Plain(third),
+            _conv(third, fourth, stride=2),
+            nn.AdaptiveAvgPool2d(1),
+        )
+        self.answer = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(fourth, 2))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.answer(self.features((pixels - 127.5) / 64))
+
+
 class AttributesForExport(nn.Module):
     """The attributes in the units of their readers."""
 
