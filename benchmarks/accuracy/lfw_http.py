@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 NOT_FOUND = 0.0  # what a pair scores when a face is not found: counted, never left out
 
@@ -81,10 +81,10 @@ class Server:
             return None
         data = answer["data"]
         faces = data["matchedFaceDetails"] + data["unmatchedFaceDetails"]
-        return min(faces, key=_off_centre)["similarity"] if faces else None
+        return float(min(faces, key=_off_centre)["similarity"]) if faces else None
 
 
-def _off_centre(face: dict) -> float:
+def _off_centre(face: dict[str, dict[str, dict[str, float]]]) -> float:
     box = face["faceDetail"]["bbox"]
     return abs(box["x0"] + box["x1"] - 1) + abs(box["y0"] + box["y1"] - 1)
 

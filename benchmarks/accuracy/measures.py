@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from app.vision.geometry import Detections, Floats
 from benchmarks.accuracy.lfw_http import Pair, best_threshold, fold_accuracies
@@ -21,6 +22,12 @@ MEETS_NOTHING = 0.3  # a found box below it on every labelled face is a false on
 FALSE_ALLOWED = 0.1  # false faces a photo, where recall is read
 SIZES = (16, 24, 32, 50, 80, 120, 10_000)  # px, edges of the classes of size
 NOT_FOUND = -1.0  # the cosine of a pair in which a face was not found: counted, never left out
+
+
+class Finds(Protocol):
+    """What a detection is measured of."""
+
+    def faces(self, image: Image) -> Detections: ...
 
 
 def readable(paths: Sequence[Path], what: str) -> Iterator[tuple[Path, Image]]:
@@ -50,14 +57,22 @@ class Verification:
         return error_curve(self.scores[self.same], self.scores[~self.same])
 
     def accuracies(self, parts: int = 10) -> list[float]:
-        """Of each fold, judged where the others are judged best; one fold is cut into `parts`."""
-        folds = self.folds
+        """Of each fold, judged where the others are judged best; one fold is cut into `parts`.
+
+        Too few pairs for two parts are judged where they themselves are judged best.
+        """
+        folds = self.folds if len(np.unique(self.folds)) > 1 else self._cut(parts)
         if len(np.unique(folds)) == 1:
-            folds = np.zeros_like(folds)
-            for kind in (self.same, ~self.same):
-                count = int(kind.sum())
-                folds[kind] = np.arange(count) * parts // max(count, 1)
+            threshold = best_threshold(self.scores, self.same)
+            return [float(((self.scores >= threshold) == self.same).mean())]
         return [accuracy for accuracy, _ in fold_accuracies(self.scores, self.same, folds)]
+
+    def _cut(self, parts: int) -> NDArray[np.int64]:
+        folds = np.zeros(len(self.same), np.int64)
+        for kind in (self.same, ~self.same):
+            count = int(kind.sum())
+            folds[kind] = np.arange(count) * parts // max(count, 1)
+        return folds
 
     def as_json(self) -> dict[str, object]:
         accuracies, curve = np.array(self.accuracies()), self.curve
@@ -135,7 +150,7 @@ class Detection:
         }
 
 
-def detection(pack: PackUnderTest, labelled: dict[Path, Floats]) -> Detection:
+def detection(pack: Finds, labelled: dict[Path, Floats]) -> Detection:
     """Photos with rows of left, top, right, bottom and 1 for a face that is not to count."""
     sides: list[float] = []
     scores: list[float] = []

@@ -45,7 +45,8 @@ def histogram(verified: Verification, name: str, out: Path) -> None:
     def draw(axes: Axes) -> None:
         edges = np.linspace(-0.4, 1.0, 57)
         for same, label in ((False, "two people"), (True, "one person")):
-            scores = verified.scores[verified.same == same]
+            # A face that was not found has the cosine -1: shown in the first bar.
+            scores = np.clip(verified.scores[verified.same == same], edges[0], edges[-1])
             axes.hist(scores, edges, alpha=0.6, label=f"{label} ({len(scores)})", density=True)
         axes.set_xlabel("cosine")
         axes.set_ylabel("density")

@@ -18,7 +18,7 @@ def _run(network, file: Path, *, resume: bool = False):
     return runs.Run.begin(network, file, 1.0, peak=1e-3, resume=resume)
 
 
-@pytest.mark.parametrize("kind", ["embedder", "detector", "landmarks", "attributes"])
+@pytest.mark.parametrize("kind", ["embedder", "detector", "landmarks", "attributes", "spoofing"])
 def test_the_exported_network_answers_like_the_trained_one(kind: str, tmp_path: Path):
     network = export.recipe(kind).network
     _run(network, tmp_path / "a.pt").save()
