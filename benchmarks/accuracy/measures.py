@@ -258,7 +258,7 @@ class Liveness:
 
 def liveness(pack: PackUnderTest, live: Sequence[Path], attacks: Sequence[Path]) -> Liveness | None:
     """Both kinds through the pack's spoofing networks; None where it has none."""
-    if not pack.pipeline.spoofing:
+    if pack.judges is None:
         return None
     good = [_chance(pack, image) for _, image in readable(live, "live")]
     bad = [_chance(pack, image) for _, image in readable(attacks, "attacks")]
@@ -271,5 +271,6 @@ def liveness(pack: PackUnderTest, live: Sequence[Path], attacks: Sequence[Path])
 
 def _chance(pack: PackUnderTest, image: Image) -> float | None:
     face = largest(pack.faces(image))
-    chances = None if face is None else pack.pipeline.live(image, face.boxes)
-    return None if chances is None else float(chances[0])
+    if face is None or pack.judges is None:
+        return None
+    return float(pack.judges.live(image, face.boxes, face.points)[0])

@@ -27,6 +27,7 @@ from app.vision.packs import MODELS, PackCatalog
 from app.vision.pipeline import Pipeline, largest
 from app.vision.sessions import SessionPool
 from app.vision.spoofing import Judges, judges
+from benchmarks.accuracy.rates import error_curve
 
 REFUSED = {"weak": 0.01, "balanced": 0.03, "strict": 0.10}
 ALIGNED_SIDE = 224
@@ -95,12 +96,8 @@ def table(name: str, scores: Scores, measured_on: str) -> list[str]:
 
 def equal_error_rate(scores: Scores) -> float:
     """The rate at which attacks pass as often as live faces are refused, all people."""
-    lines = np.unique(scores.chances)
     live, attacks = scores.chances[scores.live], scores.chances[~scores.live]
-    passed = np.array([np.mean(attacks >= line) for line in lines])
-    refused = np.array([np.mean(live < line) for line in lines])
-    nearest = np.argmin(np.abs(passed - refused))
-    return float((passed[nearest] + refused[nearest]) / 2)
+    return error_curve(live, attacks).equal_error_rate
 
 
 def measured(scores: Scores, name: str) -> str:

@@ -87,17 +87,6 @@ def is_held_out(group: str, *, kept_out: frozenset[str]) -> bool:
     return digest[0] % HELD_OUT_SHARE == 0
 
 
-def is_left_out(group: str, part: int | None) -> bool:
-    """True for one of four further parts of the groups that training may see (0..3).
-
-    Several networks, each without one part, give scores for people that none of them knew: what
-    thresholds are fitted on, so that the held-out part stays one to measure on.
-    """
-    if part is None:
-        return False
-    return hashlib.sha256(group.encode()).digest()[1] % 4 == part
-
-
 def held_out_people(root: Path) -> frozenset[str]:
     """Lower-case names of everybody in the held-out fold; empty where there is no pairs file."""
     return frozenset(

@@ -10,6 +10,7 @@ from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
 from app.vision.pose import turns_from_points
 from app.vision.sessions import SessionPool
+from app.vision.spoofing import Judges, judges
 from models.training.data import Image
 
 
@@ -18,12 +19,15 @@ class PackUnderTest:
     """A pack's networks behind the questions that an evaluation asks."""
 
     pipeline: Pipeline
+    judges: Judges | None = None
 
     @classmethod
     def open(cls, name: str, models: Path, weights: tuple[Path, ...] = ()) -> "PackUnderTest":
         """The pack `name` of folder `models`; its weights there or in one of `weights`."""
         catalog = PackCatalog(models, weights)
-        return cls(Pipeline.open(catalog.get(name), SessionPool(catalog)))
+        pack, sessions = catalog.get(name), SessionPool(catalog)
+        judging = judges(pack, lambda part: sessions.open(pack, part)) if pack.spoofing else None
+        return cls(Pipeline.open(pack, sessions), judging)
 
     def aligned_by(self, other: "PackUnderTest") -> "PackUnderTest":
         """This pack's embedder behind the other's boxes and points."""

@@ -25,7 +25,7 @@ Rng = np.random.Generator
 
 BATCH = 192
 PEAK_RATE = 2e-3
-LABELLED_SHARE = 0.3  # of a batch comes from people's labels, the rest from the teacher
+LABELLED_SHARE = 0.4  # of a batch comes from people's labels, the rest from the teacher
 SHIFT, STRETCH, TURN = 0.07, 0.12, 9.0  # share of the box, share of its side, degrees
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from app.vision.geometry import Floats, box_matrix, warp
 from app.vision.spoofing import surroundings
 from models.training.augment import Disturbance, relight
-from models.training.data import Image, is_left_out, load
+from models.training.data import Image, load
 from models.training.errors import NoPicturesError
 from models.training.labels import is_printed
 from models.training.networks import Spoofing
@@ -29,6 +29,8 @@ STORED = 128  # px
 STORED_SCALE = 3.6  # sides of the box that a stored view shows
 SHOWN_SCALE = 2.7  # sides of the box that the network is shown when it serves
 SMALLEST_FACE = 48.0  # px; below it nothing of paper or screen is left to see
+TIGHT_SHARE = 0.3  # of the views as narrow as the crops of clients that align faces themselves,
+TIGHT_SCALE = 1.25  # which show this many sides of the box
 OTHERS = 2400  # live faces of the other sets, so that not only one webcam's pictures pass as live
 LIVE_SHARE, OTHER_SHARE, PRINT_SHARE = 0.3, 0.2, 0.3  # of a batch; the rest are prints made here
 HOW = Disturbance(light=0.3, contrast=0.35, tint=0.15, grey=0.1)
@@ -62,7 +64,7 @@ def lessons(data: Path, prepared: Path, left_out: int | None) -> Lessons:
     """
     with np.load(prepared / "faces.npz") as file:
         index = dict(file)
-    chosen = list(_largest_faces(index, left_out))
+    chosen = list(_largest_faces(index, people_left_out(index, left_out)))
     of_set = [i for i in chosen if _path(index, i).startswith(SET)]
     rest = [i for i in chosen if not _path(index, i).startswith(SET)]
     random = np.random.default_rng(0)
@@ -74,13 +76,23 @@ def lessons(data: Path, prepared: Path, left_out: int | None) -> Lessons:
     return Lessons(*(_views(data, index, kind) for kind in (live, printed, others)))
 
 
-def _largest_faces(index: dict[str, np.ndarray], left_out: int | None) -> Iterator[int]:
+def people_left_out(index: dict[str, np.ndarray], part: int | None) -> frozenset[str]:
+    """A quarter (0..3) of the labelled people whom training may see; nobody for None.
+
+    Four networks, each without one part, give scores for people that none of them knew: what
+    thresholds are fitted on, so that the held-out part stays one to measure on.
+    """
+    of_set = np.char.startswith(index["group"], SET) & ~index["held_out"]
+    return frozenset(() if part is None else sorted(set(index["group"][of_set].tolist()))[part::4])
+
+
+def _largest_faces(index: dict[str, np.ndarray], left_out: frozenset[str]) -> Iterator[int]:
     """The largest face of each picture that is not held out."""
     sides = (index["boxes"][:, 2:] - index["boxes"][:, :2]).min(1)
     for picture in np.unique(index["owner"]):
         faces = np.flatnonzero(index["owner"] == picture)
         best = faces[sides[faces].argmax()]
-        kept_out = index["held_out"][picture] or is_left_out(str(index["group"][picture]), left_out)
+        kept_out = index["held_out"][picture] or index["group"][picture] in left_out
         if sides[best] >= SMALLEST_FACE and not kept_out:
             yield int(best)
 
@@ -195,6 +207,8 @@ def _windows(scales: Floats, random: Rng, where: torch.device) -> Tensor:
     """Sampling grids (n, 80, 80, 2): what serving would cut, give or take what boxes vary by."""
     count = len(scales)
     wanted = SHOWN_SCALE * random.uniform(0.85, 1.15, count)
+    tight = random.random(count) < TIGHT_SHARE
+    wanted = np.where(tight, TIGHT_SCALE * random.uniform(0.9, 1.1, count), wanted)
     zoom = np.minimum(1.0, wanted / scales)
     angle = np.radians(random.uniform(-8, 8, count))
     theta = np.zeros((count, 2, 3), np.float32)
