@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from app.api.bodies import Bodies
 from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
@@ -159,6 +160,7 @@ def _services(
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
         optional=(SpoofingProbe(vision),),
+        bodies=Bodies(memory=settings.body_memory, seconds=settings.body_seconds),
     )
 
 

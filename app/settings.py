@@ -75,6 +75,23 @@ class Settings(BaseSettings):
     patience: float = Field(
         10.0, gt=0, le=60, description="Seconds a picture may wait for a vision thread."
     )
+    connections: int = Field(
+        1024, ge=8, le=100_000, description="Connections at a time; further ones are closed."
+    )
+    head_seconds: float = Field(
+        10.0, gt=0, le=600, description="Seconds the headers of a request may take to arrive."
+    )
+    body_seconds: float = Field(
+        30.0, gt=0, le=600, description="Seconds the body of a request may take to arrive."
+    )
+    body_memory: int = Field(
+        256 * MEBIBYTE,
+        ge=16 * MEBIBYTE,
+        description="Bytes of request bodies kept at a time, all together, before -50000.",
+    )
+    drain: float = Field(
+        0.0, ge=0, le=10, description="Seconds `readyz` answers 503 before the port closes."
+    )
     index_memory: int = Field(
         2048 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of vectors kept in memory, all groups."
     )

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from app.api.attention import Attention
+from app.api.bodies import Body
 from app.api.errors import REVISION
 from app.api.forms import is_form, parse_form
 from app.api.revisions import DEFAULT_REVISION, LIVENESS, REVISIONS, V2, Revision
@@ -22,7 +23,6 @@ from app.api.schemas import (
 from app.api.services import Services
 from app.domain.callers import CALLER, Caller
 from app.domain.errors import (
-    FaceError,
     ImageTooLarge,
     InternalError,
     InvalidParameter,
@@ -43,7 +43,8 @@ class Call:
     services: Services
     tenant: Tenant
     revision: Revision
-    attention: Attention
+    _body: Body
+    _attention: Attention
 
     @property
     def group_id(self) -> str:
@@ -72,7 +73,8 @@ class Call:
 
     async def body(self, schema: type[Schema]) -> Schema:
         """A small JSON body. Raises `InvalidParameter`."""
-        return parse(await self._read(SMALL_BODY, InvalidParameter("the body is too long")), schema)
+        too_long = InvalidParameter("the body is too long")
+        return parse(await self._body.read(SMALL_BODY, too_long), schema)
 
     async def pictures(self, schema: type[Pictured], count: int = 1) -> Pictured:
         """A body with pictures, as JSON or, where the revision knows them, as a form.
@@ -82,8 +84,8 @@ class Call:
         # A refusal costs nothing yet: the body has not been read.
         self.services.line.check(self.tenant.id)
         limit = count * _room_for(self.revision.image.max_bytes) + SMALL_BODY
-        raw = await self._read(limit, ImageTooLarge())
-        self.attention.watch(self.request.receive)
+        raw = await self._body.read(limit, ImageTooLarge())
+        self._attention.watch(self.request.receive)
         content_type = self.request.headers.get("content-type", "")
         if self.revision.forms and is_form(content_type):
             fields = parse_form(raw, content_type, schema)
@@ -93,18 +95,14 @@ class Call:
         unknown = () if self.revision.flags else Flags.model_fields
         return check({name: fields[name] for name in fields if name not in unknown}, schema)
 
+    def end(self) -> None:
+        """Let go of what the request held; it is answered, or nobody wants to know."""
+        self._body.forget()
+        self._attention.end()
+
     def filter(self, name: str) -> str | None:
         """A filter of a list; an empty one is none."""
         return self._query(name) or None
-
-    async def _read(self, limit: int, too_long: FaceError) -> bytes:
-        """The body, read no further than it may be long."""
-        raw = bytearray()
-        async for chunk in self.request.stream():
-            raw += chunk
-            if len(raw) > limit:
-                raise too_long
-        return bytes(raw)
 
     def _query(self, name: str) -> str | None:
         # Raw, because Request.url puts the Host header and the query together to cut them again.
@@ -169,7 +167,7 @@ def _opened(request: Request, services: Services, tenant: Tenant, revision: Revi
     request.scope["facereco.tenant"] = tenant.name
     attention = Attention()
     CALLER.set(Caller(tenant.id, attention.gone))
-    return Call(request, services, tenant, revision, attention)
+    return Call(request, services, tenant, revision, Body(services.bodies, request), attention)
 
 
 def _secret_key(request: Request) -> str:

@@ -1,9 +1,10 @@
 """What the routes need of the house, handed to them by main."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from app.api.bodies import Bodies
 from app.domain.ports import HealthProbe, KeyRegistry
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
@@ -41,3 +42,4 @@ class Services:
     probes: Sequence[HealthProbe]
     presentation: Presentation
     optional: Sequence[HealthProbe] = ()
+    bodies: Bodies = field(default_factory=Bodies)

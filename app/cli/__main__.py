@@ -8,6 +8,7 @@ import typer
 from app import __version__
 from app.cli import keys, models, openapi, serve, testing, training, vault
 from app.cli.options import UsageError
+from app.cli.process import leave_no_core
 from app.domain.errors import ConfigurationError, FaceError
 
 # sysexits.h: EX_CONFIG, something was found wrong with the configuration.
@@ -50,6 +51,7 @@ def _options(
 
 def main() -> None:
     """Run a command; what an operator got wrong is one line and an exit code."""
+    leave_no_core()
     try:
         app()
     except ConfigurationError as error:

@@ -5,21 +5,21 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.cli.options import Data, UsageError
+from app.cli.process import open_files
 from app.domain.values import IssuedKey
 from app.settings import Settings
 from app.telemetry import logs
 
 SAMPLE = Path(__file__).parents[2] / "tests" / "pictures" / "astronaut.jpg"
-GRACE = 20  # seconds that running requests get to finish
-# Seconds an idle connection stays open: longer than the pools of common clients and proxies keep
-# theirs (60), or they would now and then send a request into a connection just closed.
-KEEP_ALIVE = 75
+# Seconds a body that is too slow, or not wanted, may keep its connection after it was answered.
+LATE = 5
 
 
 def serve(
@@ -30,6 +30,7 @@ def serve(
     """Start the server. On an empty data folder it makes a keyset and a first key."""
     settings = Settings.read(host=host, port=port, data=data)
     logs.configure(settings.log_level)
+    open_files(settings.connections)
     listener = _listen(settings.host, settings.port)
     # uvicorn raises the signal again when it has stopped; by then the house still has to close.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -40,34 +41,37 @@ def serve(
 
 
 async def _run(settings: Settings, listener: socket.socket) -> None:
-    import uvicorn
-
     from app.api.application import create_app
+    from app.api.connections import ConnectionLimits
     from app.api.services import Services
+    from app.api.serving import Door, Serving
+    from app.api.serving import serve as answer
     from app.main import open_house
 
     async with open_house(settings) as house:
+        door = Door()
 
         @asynccontextmanager
         async def services() -> AsyncIterator[Services]:
-            yield house.services
+            yield replace(house.services, probes=(*house.services.probes, door))
 
-        config = uvicorn.Config(
-            create_app(services, docs=settings.docs),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE,
-            timeout_keep_alive=KEEP_ALIVE,
-        )
         # Whoever reads "ready" may connect: until uvicorn takes over, connections wait in line.
         listener.listen()
         base = _address(listener)
         if house.first_key is not None:
             _introduce(house.first_key, settings, base)
         typer.echo(f"facereco is ready on {base} (model {house.model})")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        limits = ConnectionLimits(
+            connections=settings.connections,
+            head_seconds=settings.head_seconds,
+            body_seconds=settings.body_seconds + LATE,
+        )
+        await answer(
+            create_app(services, docs=settings.docs),
+            listener,
+            door,
+            Serving(limits, settings.drain),
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

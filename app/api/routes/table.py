@@ -36,7 +36,7 @@ def _route(method: str, path: str, operation: Operation, open_call: Open) -> Rou
         except Abandoned:
             raise ClientDisconnect from None
         finally:
-            call.attention.end()
+            call.end()
 
     route = Route(path, endpoint)
     # Starlette answers HEAD wherever it answers GET; the contract knows no HEAD.

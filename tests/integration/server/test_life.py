@@ -217,7 +217,12 @@ def test_readyz_names_what_was_checked(server):
     answer = httpx.get(f"{server.base}/readyz", trust_env=False)
 
     assert answer.status_code == 200
-    assert answer.json()["checks"] == {"database": "ok", "keyset": "ok", "models": "ok"}
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "keyset": "ok",
+        "models": "ok",
+        "server": "ok",
+    }
 
 
 def test_the_log_holds_no_key_no_path_and_no_picture(server, client, astronaut):

@@ -1,0 +1,78 @@
+"""Runs the application on uvicorn until a signal ends it, and ends without dropping a request."""
+
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.api.connections import ConnectionLimits, guarded
+from app.domain.errors import InternalError
+
+# Seconds from the signal to the last answer at most; closing the house takes what is left of 20.
+GRACE = 18
+# Seconds an idle connection stays open: longer than the pools of common clients and proxies keep
+# theirs (60), or they would now and then send a request into a connection just closed.
+KEEP_ALIVE = 75
+
+
+class Door:
+    """Whether new requests are welcome; satisfies `HealthProbe`."""
+
+    name = "server"
+
+    def __init__(self) -> None:
+        self.closing = False
+
+    async def check(self) -> None:
+        """Raises `InternalError` once the server is about to stop."""
+        if self.closing:
+            raise InternalError("the server is stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How to serve. `drain` is how many seconds `readyz` answers 503 before the port closes."""
+
+    limits: ConnectionLimits
+    drain: float = 0.0
+
+
+async def serve(app: ASGIApp, listener: socket.socket, door: Door, how: Serving) -> None:
+    """Answer until SIGINT or SIGTERM, then finish what was begun."""
+    config = uvicorn.Config(
+        app,
+        http=guarded(how.limits),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, int(GRACE - how.drain)),
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+    await _Server(config, door, how.drain).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, with a while between the signal and the closed port."""
+
+    def __init__(self, config: uvicorn.Config, door: Door, drain: float) -> None:
+        super().__init__(config)
+        self._door = door
+        self._drain = drain
+        self._leave_at = float("inf")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._door.closing or not self._drain:  # told twice: at once
+            super().handle_exit(sig, frame)
+        self._door.closing = True
+        self._leave_at = min(self._leave_at, time.monotonic() + self._drain)
+
+    async def on_tick(self, counter: int) -> bool:
+        if time.monotonic() >= self._leave_at:
+            super().handle_exit(signal.SIGTERM, None)
+        return await super().on_tick(counter)
