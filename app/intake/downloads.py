@@ -9,6 +9,7 @@ and leave no place to check an address between resolving and connecting.
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 import httpcore
 
+from app.domain.callers import CALLER
 from app.domain.errors import ImageTimeout, ImageTooLarge, InvalidImageUrl
 from app.intake.addresses import Address, AddressRules, Destination, checked
 
@@ -24,7 +26,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _OK = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_RESOLVING_THREADS = 16
+# A name that never resolves holds its thread for longer than the download it was for lives.
+_RESOLVING_THREADS = 64
 _MAX_ADDRESSES = 3  # how many of a name's addresses are tried
 
 
@@ -33,13 +36,14 @@ class DownloadLimits:
     """How long a download may take (seconds), how far it may lead, how many run at once.
 
     `connect` is for one host, and again for its TLS handshake; `total` is for everything,
-    waiting for a turn too.
+    waiting for a turn too. Of those `concurrent` in all, a tenant has `each` at most.
     """
 
     connect: float = 2.0
     total: float = 5.0
     redirects: int = 3
     concurrent: int = 64
+    each: int = 8
 
 
 class Downloader:
@@ -61,6 +65,7 @@ class Downloader:
         # Threads of its own: names that never resolve must not block the loop's default pool.
         self._threads = ThreadPoolExecutor(_RESOLVING_THREADS, thread_name_prefix="resolve")
         self._slots = asyncio.Semaphore(self._limits.concurrent)
+        self._shares = _Shares(self._limits.each)
         self._tls = tls or httpcore.default_ssl_context()
         self._resolve = resolve or self._ask_system
 
@@ -74,7 +79,12 @@ class Downloader:
         """
         destination = self._rules.read(url)
         try:
-            async with asyncio.timeout(self._limits.total), self._slots:
+            # A tenant's share first: who waits for that keeps nobody else from a turn.
+            async with (
+                asyncio.timeout(self._limits.total),
+                self._shares.one_of(CALLER.get().tenant),
+                self._slots,
+            ):
                 return await self._follow(destination, max_bytes)
         except (TimeoutError, httpcore.TimeoutException):
             raise ImageTimeout from None
@@ -127,6 +137,27 @@ class Downloader:
     async def _ask_system(self, host: str, port: int) -> Sequence[str]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _look_up, host, port)
+
+
+class _Shares:
+    """`each` turns at a time for every tenant; of one that has none, nothing is kept."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._turns: dict[int, asyncio.Semaphore] = {}
+        self._users: Counter[int] = Counter()
+
+    @asynccontextmanager
+    async def one_of(self, tenant: int) -> AsyncIterator[None]:
+        turns = self._turns.setdefault(tenant, asyncio.Semaphore(self._each))
+        self._users[tenant] += 1
+        try:
+            async with turns:
+                yield
+        finally:
+            self._users[tenant] -= 1
+            if not self._users[tenant]:
+                del self._users[tenant], self._turns[tenant]
 
 
 class _Network(httpcore.AsyncNetworkBackend):

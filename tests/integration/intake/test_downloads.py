@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.domain.callers import CALLER, Caller
 from app.domain.errors import ImageTimeout, ImageTooLarge, InvalidImageUrl
 from app.intake.addresses import AddressRules
 from app.intake.downloads import Downloader, DownloadLimits
@@ -420,6 +421,44 @@ async def test_no_more_downloads_run_at_once_than_allowed(server, resolver):
     await downloader.aclose()
     assert at_once == 3
     assert {type(result) for result in results} == {InvalidImageUrl, ImageTimeout}
+
+
+async def as_tenant(tenant, downloader, server, path):
+    CALLER.set(Caller(tenant))
+    return await fetching(downloader, server, path)
+
+
+async def test_a_tenant_has_its_share_of_downloads_and_no_more(server, resolver):
+    limits = DownloadLimits(total=2, concurrent=16, each=2)
+    downloader = Downloader(LOOPBACK, limits=limits, tls=NO_AUTHORITY, resolve=resolver)
+    server.answers["/slow"] = raw(b"", pause=1.5)
+    greedy = [asyncio.create_task(as_tenant(1, downloader, server, "/slow")) for _ in range(9)]
+    await asyncio.sleep(0.3)
+
+    at_once = server.connections
+    other = await asyncio.create_task(as_tenant(2, downloader, server, "/a.jpg"))
+
+    for task in greedy:
+        task.cancel()
+    await asyncio.gather(*greedy, return_exceptions=True)
+    assert at_once == 2
+    assert other == PICTURE
+    assert await asyncio.create_task(as_tenant(1, downloader, server, "/a.jpg")) == PICTURE
+    await downloader.aclose()
+
+
+async def test_who_waits_for_a_share_gives_up_when_the_time_is_over(server, resolver):
+    limits = DownloadLimits(total=0.3, each=1)
+    downloader = Downloader(LOOPBACK, limits=limits, tls=NO_AUTHORITY, resolve=resolver)
+    server.answers["/slow"] = raw(b"", pause=1)
+
+    ends = await asyncio.gather(
+        *(fetching(downloader, server, "/slow") for _ in range(20)), return_exceptions=True
+    )
+
+    await downloader.aclose()
+    assert {type(end) for end in ends} == {ImageTimeout}
+    assert server.connections == 1
 
 
 async def test_a_slot_is_free_again_after_every_end(server, resolver):
