@@ -13,8 +13,8 @@ from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
-from app.domain.ports import Vision
-from app.domain.values import Eligibility, IssuedKey, ModelVersion
+from app.domain.ports import AuditTrail, Vision
+from app.domain.values import AuditEntry, Eligibility, IssuedKey, ModelVersion
 from app.index.faiss_indexes import FaissIndexes
 from app.index.following import Follower
 from app.intake.addresses import AddressRules
@@ -42,6 +42,7 @@ from app.storage.page_tokens import SealedPageTokens
 from app.storage.relaxed import RelaxedGroups
 from app.storage.stores import Storage, open_storage
 from app.storage.upkeep import Upkeep
+from app.telemetry.audit import NoTrail, Sync, Trail
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
 
@@ -101,7 +102,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.callback(vision.close)
         intake = await _intake(settings, decoders, stack)
         services = _services(settings, storage, vision, intake, stack)
-        yield House(services, vision.default_model, await _first_key(storage))
+        first_key = await _first_key(storage)
+        if first_key is not None:
+            made = AuditEntry("keys.create", tenant=first_key.tenant.name, source="first start")
+            await services.audit.write(made)
+        yield House(services, vision.default_model, first_key)
 
 
 def obey_test_faults(settings: Settings) -> None:
@@ -161,7 +166,21 @@ def _services(
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
         optional=(SpoofingProbe(vision),),
         bodies=Bodies(memory=settings.body_memory, seconds=settings.body_seconds),
+        audit=_audit(settings, storage, stack),
     )
+
+
+def _audit(settings: Settings, storage: Storage, stack: AsyncExitStack) -> AuditTrail:
+    if settings.audit == "off":
+        return NoTrail()
+    key = storage.vault.derive(Trail.PURPOSE)
+    trail = Trail(
+        settings.audit_folder,
+        key,
+        sync=Sync(settings.audit_sync),
+        segment_bytes=settings.audit_size,
+    )
+    return stack.enter_context(trail)
 
 
 def _line(settings: Settings) -> Line:

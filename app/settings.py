@@ -115,6 +115,14 @@ class Settings(BaseSettings):
         tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)
     ] = Field((), description="Private networks image URLs may reach, as CIDR separated by commas.")
     docs: bool = Field(default=True, description="Serve `/docs` and the OpenAPI documents.")
+    audit: Literal["on", "off"] = Field("on", description="Keep an audit trail in `<data>/audit`.")
+    audit_sync: Literal["each", "second", "none"] = Field(
+        "second",
+        description="Force its records to the disk: each before its answer, every second, never.",
+    )
+    audit_size: int = Field(
+        64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes after which it begins another file."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe event that is logged."
     )
@@ -158,3 +166,8 @@ class Settings(BaseSettings):
     def keyset(self) -> Path:
         """The keyset's file: in a folder of its own, so that a copy of the database has no key."""
         return self.keyset_file or self.data / "keys" / "keyset.json"
+
+    @property
+    def audit_folder(self) -> Path:
+        """Where the audit trail is."""
+        return self.data / "audit"

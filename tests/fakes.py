@@ -39,6 +39,7 @@ from app.domain.errors import (
 )
 from app.domain.ports import FaceIndex
 from app.domain.values import (
+    AuditEntry,
     Base64Image,
     Box,
     Cursor,
@@ -561,6 +562,16 @@ class FakeProbe:
             raise self.failure
 
 
+class FakeTrail:
+    """Satisfies `AuditTrail`."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+
+    async def write(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+
 @dataclass(slots=True)
 class House:
     """Every fake, so that a test can furnish the rooms before the server opens its doors."""
@@ -570,6 +581,7 @@ class House:
     database: FakeDatabase = field(default_factory=FakeDatabase)
     keys: FakeKeys = field(default_factory=FakeKeys)
     tokens: FakeTokens = field(default_factory=FakeTokens)
+    audit: FakeTrail = field(default_factory=FakeTrail)
     probes: list[FakeProbe] = field(default_factory=lambda: [FakeProbe("database")])
     optional: list[FakeProbe] = field(default_factory=list)
     group_quota: int = 1_000
@@ -619,6 +631,7 @@ def fake_services(house: House) -> Services:
         probes=house.probes,
         presentation=Presentation(ZoneInfo("Asia/Seoul"), house.confidence_scale),
         optional=house.optional,
+        audit=house.audit,
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from app.api import errors, health
+from app.api.auditing import Audit
 from app.api.middleware import Observe
 from app.api.openapi import pages
 from app.api.routes import liveness, v1, v2
@@ -37,6 +38,7 @@ def create_app(open_services: OpenServices, *, docs: bool = True) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(Observe)
+    app.add_middleware(Audit)
     health.install(app)
     v1.install(app)
     v2.install(app)

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 # Under which a request keeps its revision and operation, so that an error is told as they do.
 REVISION = "facereco.revision"
 OPERATION = "facereco.operation"
+# Whether its caller could not show a key.
+DENIED = "facereco.denied"
 DEFAULT = REVISIONS[DEFAULT_REVISION]
 
 
@@ -33,6 +35,8 @@ async def _face_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, errors.InternalError):
         log.warning("request failed", kind=type(error).__name__, detail=error.detail)
+    if isinstance(error, errors.Unauthorized):
+        request.scope[DENIED] = True
     revision: Revision = request.scope.get(REVISION, DEFAULT)
     code = told(revision, request.scope.get(OPERATION, ""), error)
     if isinstance(error, errors.Overloaded | errors.StoreUnavailable):

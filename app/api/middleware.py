@@ -33,6 +33,7 @@ class Observe:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        scope["facereco.request"] = request_id
         exchange = _Exchange(send, request_id)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._answer(scope, receive, exchange)

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Response
 
 from app.api.answers import Answer, answer
+from app.api.auditing import concerns
 from app.api.calls import Call
 from app.api.rendering import Renderer
 from app.api.schemas import (
@@ -31,6 +32,7 @@ from app.services.search import Criteria
 async def create_group(call: Call) -> Response:
     """Make an empty group."""
     group_id = new_group_id(await call.body(CreateGroup))
+    concerns(call.request, group=group_id)
     limited = call.revision.group_quota
     await call.services.groups.create(call.tenant, group_id, limited=limited)
     return _success(call)
@@ -104,6 +106,7 @@ async def search_by_face(call: Call) -> Response:
     limit = call.integer("limit", 1, call.revision.max_matches)
     criteria = Criteria(limit, call.integer("threshold", 1, FULL_THRESHOLD))
     matches = await call.services.search.by_face(call.tenant, group_id, call.face_id, criteria)
+    concerns(call.request, faces=[match.face.face_id for match in matches])
     found = [_renderer(call).match(match) for match in matches]
     return _success(call, {"matchFaceCount": len(found), "matchFaces": found})
 
@@ -121,6 +124,7 @@ async def search_by_image(call: Call) -> Response:
         wanted=_wanted(call, body),
         criteria=criteria,
     )
+    concerns(call.request, faces=[match.face.face_id for match in result.matches])
     renderer = _renderer(call)
     data = {
         "matchFaceCount": len(result.matches),
@@ -190,6 +194,7 @@ async def spoofing(call: Call) -> Response:
 
 
 def _registered(call: Call, done: Registration) -> Response:
+    concerns(call.request, faces=[record.face_id for record, _ in done.added])
     renderer = _renderer(call)
     data = {
         "addedFaceCount": len(done.added),

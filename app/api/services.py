@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from app.api.bodies import Bodies
-from app.domain.ports import HealthProbe, KeyRegistry
+from app.domain.ports import AuditTrail, HealthProbe, KeyRegistry
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
@@ -15,6 +15,7 @@ from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
+from app.telemetry.audit import NoTrail
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,4 @@ class Services:
     presentation: Presentation
     optional: Sequence[HealthProbe] = ()
     bodies: Bodies = field(default_factory=Bodies)
+    audit: AuditTrail = field(default_factory=NoTrail)

@@ -8,9 +8,10 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.api.revisions import DEFAULT_REVISION, REVISIONS
+from app.cli.auditing import acting, opened
 from app.cli.options import AsJson, Data, UsageError
 from app.domain.ports import KeyRegistry
-from app.domain.values import KeyStatus
+from app.domain.values import AuditEntry, KeyStatus
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ def create(
     """Make an appKey with its secretKey and show both once."""
     if revision not in REVISIONS:
         raise UsageError(f"revision {revision!r} is not served (known: {', '.join(REVISIONS)})")
-    key = _with_keys(data, lambda keys: keys.create(name, revision))
+    made = AuditEntry("keys.create", tenant=name)
+    key = _with_keys(data, lambda keys: keys.create(name, revision), made)
     if as_json:
         typer.echo(json.dumps({"appKey": key.app_key, "secretKey": key.secret_key}))
         return
@@ -54,7 +56,7 @@ def revoke(
     name: Annotated[str, typer.Option(help="The name the key was made with.")], data: Data = None
 ) -> None:
     """Refuse a key from now on; its groups and faces stay."""
-    _with_keys(data, lambda keys: keys.revoke(name))
+    _with_keys(data, lambda keys: keys.revoke(name), AuditEntry("keys.revoke", tenant=name))
     typer.echo(f"{name}: revoked")
 
 
@@ -67,18 +69,19 @@ def delete(
     """Erase a key with all of its groups and faces, for good."""
     if not yes:
         raise UsageError(f"this erases every group and face of {name!r} for good; add --yes")
-    count = _with_keys(data, lambda keys: keys.delete(name))
+    count = _with_keys(data, lambda keys: keys.delete(name), AuditEntry("keys.delete", tenant=name))
     typer.echo(f"{name}: erased with {count} groups")
 
 
-def _with_keys(data: Data, use: Callable[[KeyRegistry], Awaitable[T]]) -> T:
-    from app.storage.stores import open_storage
+def _with_keys(
+    data: Data, use: Callable[[KeyRegistry], Awaitable[T]], entry: AuditEntry | None = None
+) -> T:
     from app.storage.upkeep import Upkeep
 
     settings = Settings.read(data=data)
 
     async def run() -> T:
-        with open_storage(settings.data, settings.database, settings.keyset) as storage:
+        with opened(settings) if entry is None else acting(settings, entry) as storage:
             result = await use(storage.keys)
             Upkeep(storage.database, storage.erasures).settle()
             return result

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.auditing import acting, opened
 from app.cli.options import AsJson, Data, UsageError
+from app.domain.values import AuditEntry
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.storage.key_life import KeyLife, KeyState
-    from app.storage.stores import Storage
 
 app = typer.Typer(help="Rotate and check the master keys.", no_args_is_help=True)
 
@@ -42,7 +43,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 
 @app.command("add-key")
 def add_key(data: Data = None) -> None:
     """Add a fresh key. It wraps nothing until it is promoted."""
-    with _life(data) as life:
+    with _life(data, "add-key") as life:
         key_id = life.add()
     typer.echo(
         f"{key_id}: added. Once every server has this keyset: facereco vault promote {key_id}"
@@ -52,7 +53,7 @@ def add_key(data: Data = None) -> None:
 @app.command()
 def promote(key: Key, data: Data = None) -> None:
     """Wrap whatever is new with this key."""
-    with _life(data) as life:
+    with _life(data, "promote", key) as life:
         life.promote(key)
     typer.echo(f"{key}: primary. Next: facereco vault rewrap")
 
@@ -60,7 +61,7 @@ def promote(key: Key, data: Data = None) -> None:
 @app.command()
 def rewrap(data: Data = None) -> None:
     """Cover every data key with the primary key; safe to interrupt and to run again."""
-    with _life(data) as life:
+    with _life(data, "rewrap") as life:
         done = life.rewrap(_progress("data keys moved"))
     typer.echo(f"{done.moved} data keys moved, {len(done.failed)} do not open")
     if done.failed:
@@ -71,7 +72,7 @@ def rewrap(data: Data = None) -> None:
 @app.command()
 def disable(key: Key, data: Data = None) -> None:
     """Switch a key off; one that still covers anything is refused."""
-    with _life(data) as life:
+    with _life(data, "disable", key) as life:
         life.disable(key)
     typer.echo(f"{key}: disabled. `enable` takes it back, `destroy` is for ever")
 
@@ -79,7 +80,7 @@ def disable(key: Key, data: Data = None) -> None:
 @app.command()
 def enable(key: Key, data: Data = None) -> None:
     """Take a key that was switched off back into service."""
-    with _life(data) as life:
+    with _life(data, "enable", key) as life:
         life.enable(key)
     typer.echo(f"{key}: enabled")
 
@@ -95,7 +96,7 @@ def destroy(
         raise UsageError(
             f"destroying {key} makes every backup it covers unreadable; repeat with --yes"
         )
-    with _life(data) as life:
+    with _life(data, "destroy", key) as life:
         life.destroy(key)
     typer.echo(f"{key}: destroyed")
 
@@ -105,7 +106,7 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 
     """Open every data key and every vector; exit code 1 when something does not open."""
     from app.storage.inspection import inspect
 
-    with _storage(data) as storage:
+    with acting(Settings.read(data=data), _entry("verify")) as storage:
         found = inspect(storage.database, storage.vault, _progress("faces opened"))
     if as_json:
         typer.echo(json.dumps(asdict(found)))
@@ -118,20 +119,17 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 
 
 
 @contextmanager
-def _storage(data: Data) -> Iterator["Storage"]:
-    from app.storage.stores import open_storage
-
-    settings = Settings.read(data=data)
-    with open_storage(settings.data, settings.database, settings.keyset) as storage:
-        yield storage
-
-
-@contextmanager
-def _life(data: Data) -> Iterator["KeyLife"]:
+def _life(data: Data, *action: str) -> Iterator["KeyLife"]:
+    """What changes the keyset; an action, `("promote", key)`, is recorded."""
     from app.storage.key_life import KeyLife
 
-    with _storage(data) as storage:
+    settings = Settings.read(data=data)
+    with acting(settings, _entry(*action)) if action else opened(settings) as storage:
         yield KeyLife(storage.database, storage.vault, storage.keyset)
+
+
+def _entry(name: str, key: str | None = None) -> AuditEntry:
+    return AuditEntry(f"vault.{name}", detail=None if key is None else f"key {key}")
 
 
 def _row(key: "KeyState") -> dict[str, object]:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.domain.calibration import Calibration
 from app.domain.values import (
+    AuditEntry,
     Cursor,
     Embedding,
     Face,
@@ -214,4 +215,12 @@ class HealthProbe(Protocol):
 
     async def check(self) -> None:
         """Raises `InternalError` when it cannot be used."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Remembers who did what."""
+
+    async def write(self, entry: AuditEntry) -> None:
+        """Record `entry`, as durably as the trail was set up to. Never fails a request."""
         ...

@@ -291,3 +291,24 @@ class Cursor:
     limit: int
     after: str | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that was done or refused; names and ids only, never a picture, vector or secret.
+
+    `tenant` is a key's name, None for who could not show a key. `face` is the one asked about,
+    `faces` those added or found, at most 20 of the `count` there were. `code` is the answer's
+    result code, None when no answer was sent.
+    """
+
+    operation: str
+    tenant: str | None = None
+    group: str | None = None
+    face: str | None = None
+    faces: tuple[str, ...] = ()
+    count: int | None = None
+    code: int | None = None
+    request: str | None = None
+    source: str | None = None
+    detail: str | None = None
