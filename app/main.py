@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from app.api.bodies import Bodies
+from app.api.guesses import Guesses
 from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
@@ -167,6 +168,7 @@ def _services(
         optional=(SpoofingProbe(vision),),
         bodies=Bodies(memory=settings.body_memory, seconds=settings.body_seconds),
         audit=_audit(settings, storage, stack),
+        guesses=Guesses(settings.guesses),
     )
 
 

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
         ge=16 * MEBIBYTE,
         description="Bytes of request bodies kept at a time, all together, before -50000.",
     )
+    guesses: int = Field(
+        60, ge=1, description="Wrong keys a minute a source may try before their answers come late."
+    )
     drain: float = Field(
         0.0, ge=0, le=10, description="Seconds `readyz` answers 503 before the port closes."
     )

@@ -13,6 +13,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from app.api.application import create_app
+from app.api.guesses import Guesses
 from app.api.services import Presentation, Services
 from app.domain.calibration import Calibration, cosine
 from app.domain.errors import (
@@ -587,6 +588,7 @@ class House:
     group_quota: int = 1_000
     face_quota: int = 100_000
     confidence_scale: int = 100
+    guesses: Guesses = field(default_factory=lambda: Guesses(1_000_000))
     line: Line = field(default_factory=lambda: Line(LineLimits(lanes=4)))
     vision: FakeVision = field(init=False)
     index: FaceIndex = field(init=False)
@@ -630,6 +632,7 @@ def fake_services(house: House) -> Services:
         judge_aligned=JudgeAligned(house.images, house.vision, house.line),
         probes=house.probes,
         presentation=Presentation(ZoneInfo("Asia/Seoul"), house.confidence_scale),
+        guesses=house.guesses,
         optional=house.optional,
         audit=house.audit,
     )

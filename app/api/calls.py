@@ -26,6 +26,7 @@ from app.domain.errors import (
     ImageTooLarge,
     InternalError,
     InvalidParameter,
+    UnknownAppKey,
     WrongSecretKey,
 )
 from app.domain.values import Tenant
@@ -129,7 +130,7 @@ async def open_v1(request: Request) -> Call:
     """
     services = _services(request, REVISIONS[DEFAULT_REVISION])
     app_key = str(request.path_params["appKey"])
-    tenant = await services.keys.authenticate(app_key)
+    tenant = await _authenticated(request, services, app_key)
     revision = REVISIONS.get(tenant.revision)
     if revision is None:
         raise InternalError("the revision of this key is not served here")
@@ -137,6 +138,14 @@ async def open_v1(request: Request) -> Call:
     if revision.needs_secret:
         tenant = await services.keys.authorize(app_key, _secret_key(request))
     return _opened(request, services, tenant, revision)
+
+
+async def _authenticated(request: Request, services: Services, app_key: str) -> Tenant:
+    try:
+        return await services.keys.authenticate(app_key)
+    except UnknownAppKey:
+        # As long as a key of the revision that has a secret takes: it is looked up again.
+        return await services.keys.authorize(app_key, _secret_key(request))
 
 
 async def open_v2(request: Request) -> Call:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from app.api.bodies import Bodies
+from app.api.guesses import Guesses
 from app.domain.ports import AuditTrail, HealthProbe, KeyRegistry
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
@@ -45,3 +46,4 @@ class Services:
     optional: Sequence[HealthProbe] = ()
     bodies: Bodies = field(default_factory=Bodies)
     audit: AuditTrail = field(default_factory=NoTrail)
+    guesses: Guesses = field(default_factory=Guesses)

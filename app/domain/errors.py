@@ -88,15 +88,16 @@ class FaceQuotaExceeded(FaceError):
 
 
 class Unauthorized(FaceError):
-    detail = "the key is not known here"
+    # One text for both: nobody is to learn which appKeys exist.
+    detail = "the appKey is not known here, or its secretKey is missing or wrong"
 
 
 class UnknownAppKey(Unauthorized):
-    detail = "the appKey is not known here"
+    pass
 
 
 class WrongSecretKey(Unauthorized):
-    detail = "the secretKey is missing or wrong"
+    pass
 
 
 class Picture(Enum):

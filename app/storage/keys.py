@@ -40,6 +40,7 @@ _GROUPS = select(groups.c.row, groups.c.created).where(groups.c.tenant == bindpa
 
 # Compared with when there is no such key, so that both cases take the same time.
 _NO_HASH = "0" * 64
+_NOBODY = Tenant(0, "", "")
 
 
 class SqlKeyRegistry:
@@ -58,7 +59,7 @@ class SqlKeyRegistry:
         self._app_keys = vault.derive("app-key/1")
         self._secret_keys = vault.derive("secret-key/1")
         self._clock = clock
-        self._accepted = _Accepted()
+        self._accepted, self._refused = _Recent(), _Recent()
 
     async def create(self, name: str, revision: str) -> IssuedKey:
         _check_name(name)
@@ -77,8 +78,13 @@ class SqlKeyRegistry:
         credential = self._app_key_hash(app_key) if _is_possible(app_key) else _NO_HASH
         if (known := self._accepted.get(credential)) is not None:
             return known
+        # A refusal is remembered as long as an acceptance, or the time of a second try would tell
+        # which appKeys exist.
+        if self._refused.get(credential) is not None:
+            raise UnknownAppKey
         row = await self._look_up(app_key)
         if row is None:
+            self._refused.keep(credential, _NOBODY)
             raise UnknownAppKey
         return self._accepted.keep(credential, Tenant(row.id, row.name, row.revision))
 
@@ -133,8 +139,8 @@ def _is_possible(app_key: str) -> bool:
     return app_key.isascii() and 0 < len(app_key) <= _MAX_APP_KEY
 
 
-class _Accepted:
-    """Hashes of credentials the database accepted a moment ago.
+class _Recent:
+    """Hashes of credentials the database was asked for a moment ago.
 
     Saves a read per request. A key revoked elsewhere is refused when its moment is over.
     """

@@ -2,13 +2,21 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import orjson
 import structlog
 
+log = structlog.get_logger(__name__)
+
 
 def configure(level: str) -> None:
-    """Log from `level` ("debug", "info", "warning", "error") on; libraries from warning on."""
+    """Log from `level` ("debug", "info", "warning", "error") on; libraries from warning on.
+
+    What nobody caught is logged as well, here and in threads, by its kind and its way through the
+    code: messages, arguments and locals may hold what was sent.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -20,8 +28,36 @@ def configure(level: str) -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
-    # Other libraries' messages may quote what they were given: only their severe ones count, and
-    # only by name.
-    logging.basicConfig(
-        level=logging.WARNING, format='{"level": "%(levelname)s", "logger": "%(name)s"}'
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(NamesOnly())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda kind, _, trace: _uncaught(kind, trace)
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_traceback)
+    sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_traceback)
+
+
+class NamesOnly(logging.Formatter):
+    """Other libraries' messages may quote what they were given: told are only names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {"level": record.levelname.lower(), "logger": record.name}
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, _, trace = record.exc_info
+            told |= {"kind": kind.__name__, "way": way(trace)}
+        return orjson.dumps(told).decode()
+
+
+def way(trace: TracebackType | None) -> list[str]:
+    """The places of a traceback as `module:line`, outermost first."""
+    places = []
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places
+
+
+def _uncaught(kind: type[BaseException], trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    log.critical("uncaught", kind=kind.__name__, way=way(trace))

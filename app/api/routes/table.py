@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from app.api.calls import Call
 from app.api.errors import OPERATION
-from app.domain.errors import Abandoned
+from app.api.services import Services
+from app.domain.errors import Abandoned, Unauthorized
 
 Operation = Callable[[Call], Awaitable[Response]]
 Routes = tuple[tuple[str, str, Operation], ...]
@@ -28,7 +29,7 @@ def _route(method: str, path: str, operation: Operation, open_call: Open) -> Rou
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route
         request.scope[OPERATION] = operation.__name__
-        call = await open_call(request)
+        call = await _opened(request, open_call)
         if operation.__name__ in call.revision.absent:
             raise HTTPException(404)
         try:
@@ -42,3 +43,12 @@ def _route(method: str, path: str, operation: Operation, open_call: Open) -> Rou
     # Starlette answers HEAD wherever it answers GET; the contract knows no HEAD.
     route.methods = {method}
     return route
+
+
+async def _opened(request: Request, open_call: Open) -> Call:
+    try:
+        return await open_call(request)
+    except Unauthorized:
+        services: Services = request.app.state.services
+        await services.guesses.slow(request.client.host if request.client else "")
+        raise
