@@ -65,7 +65,8 @@ class GroupIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of the vectors and of the tables beside them."""
-        return len(self) * bytes_per_face(self.dimension)
+        vectors = self._vectors.nbytes if self._vectors is not None else 0
+        return vectors + len(self) * _ENTRY_BYTES
 
     def room(self, count: int, dimension: int) -> NDArray[np.float32]:
         """Where the vectors that `apply` will bring may be written, so that none is copied."""

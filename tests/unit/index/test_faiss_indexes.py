@@ -140,7 +140,10 @@ async def test_nor_does_loading_hold_up_another_that_has_to_catch_up():
 
 
 async def test_the_group_used_longest_ago_leaves_when_memory_is_short(log):
-    one = 10 * bytes_per_face(DIMENSION)
+    index = GroupIndex()
+    index.apply(log.changes(group(1, 10), 0))
+    one = index.nbytes
+    log.reads.clear()
     indexes = FaissIndexes(log, memory_limit=2 * one, workers=1)
     for row in (1, 2, 1, 3):
         await indexes.nearest(group(row, 10), log.vectors[0], 1)
