@@ -16,6 +16,7 @@ from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
 from app.domain.ports import AuditTrail, Vision
 from app.domain.values import AuditEntry, Eligibility, IssuedKey, ModelVersion
+from app.index.audit import IndexAudit
 from app.index.faiss_indexes import FaissIndexes
 from app.index.following import Follower
 from app.intake.addresses import AddressRules
@@ -141,6 +142,9 @@ def _services(
     )
     stack.callback(index.close)
     _follow(database, index, changes, stack)
+    if settings.index_audit:
+        audit = asyncio.create_task(IndexAudit(index, changes).run(every=settings.index_audit))
+        stack.callback(audit.cancel)
     line = _line(settings)
     detect = DetectFaces(intake, vision, line)
     eligibility = Eligibility(settings.min_face, settings.max_angle)

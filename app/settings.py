@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     index_memory: int = Field(
         2048 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of vectors kept in memory, all groups."
     )
+    index_audit: int = Field(
+        60, ge=0, description="Seconds between comparisons of index and database; 0: none."
+    )
     group_quota: int = Field(1_000, ge=1, description="Groups an appKey may have.")
     face_quota: int = Field(100_000, ge=1, le=100_000, description="Faces a group may have.")
     min_face: int = Field(60, ge=1, description="Shorter side in px a face needs to be added.")

@@ -1,11 +1,15 @@
 """A keyed digest of a set of faces: two rooms that hold the same faces get the same."""
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.values import FaceRow
+
 _BYTES = 16
+BEYOND_EVERY_ROW = FaceRow(2**63 - 1)
 
 
 class FacesDigest:
@@ -33,3 +37,20 @@ class FacesDigest:
         return (self.count, self._sum) == (other.count, other._sum)
 
     __hash__ = None  # type: ignore[assignment]  # it changes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DigestedPage:
+    """The faces of a group behind some row up to `upto`, as they were at `version`.
+
+    On the last page `upto` is `BEYOND_EVERY_ROW`.
+    """
+
+    version: int
+    upto: FaceRow
+    digest: FacesDigest
+
+    @property
+    def next(self) -> FaceRow | None:
+        """Behind which row the next page begins, if there is one."""
+        return None if self.upto == BEYOND_EVERY_ROW else self.upto

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from app.domain.calibration import Calibration
+from app.domain.digests import DigestedPage
 from app.domain.values import (
     AuditEntry,
     Cursor,
@@ -165,6 +166,17 @@ class ChangeLog(Protocol):
 
         A record that does not authenticate is left out and counted; the others are served.
         Raises `GroupNotFound` when the group is gone.
+        """
+        ...
+
+
+class FaceDigests(Protocol):
+    """What an audit of the index compares with. Blocking: call it off the event loop."""
+
+    def digest(self, group: Group, after: FaceRow, limit: int, key: bytes) -> DigestedPage:
+        """Up to `limit` faces behind row `after`, rows ascending, in one consistent read.
+
+        A record that does not authenticate is left out. Raises `GroupNotFound`.
         """
         ...
 

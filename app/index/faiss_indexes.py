@@ -5,8 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
+from app.domain.digests import DigestedPage, FacesDigest
 from app.domain.errors import GroupNotFound
 from app.domain.ports import ChangeLog
 from app.domain.values import Embedding, FaceRow, Group, Neighbour
@@ -88,6 +90,37 @@ class FaissIndexes:
                     with suppress(GroupNotFound):
                         await self._catch_up(lane, group)
 
+    def held(self) -> list[Group]:
+        """The groups in memory as they were last asked for, least recently used first."""
+        return [lane.group for lane in self._lanes.values() if lane.group and lane.index.version]
+
+    def holds(self, group: Group) -> bool:
+        """Whether the group is in memory."""
+        return group.row in self._lanes
+
+    async def digest(
+        self, group: Group, page: DigestedPage, after: FaceRow, key: bytes
+    ) -> FacesDigest | None:
+        """What the index holds of the rows of `page`; None unless it is at the page's version."""
+        lane = self._lanes.get(group.row)
+        if lane is None:
+            return None
+        async with lane.alone:
+            await self._catch_up(lane, replace(group, version=page.version))
+            if lane.index.version != page.version:
+                return None
+            return await _in_thread(
+                self._searching, lambda: lane.index.digest(after, page.upto, key)
+            )
+
+    async def rebuild(self, group: Group) -> None:
+        """Load a group anew; searches of it wait until that is done."""
+        lane = self._lanes.get(group.row)
+        if lane is not None:
+            async with lane.alone:
+                await _in_thread(self._searching, lane.index.clear)
+                await self._catch_up(lane, group)
+
     def close(self) -> None:
         """Wait for running searches and let every vector go."""
         for pool in (self._searching, self._loading):
@@ -108,6 +141,7 @@ class FaissIndexes:
         if lane is None:
             lane = self._lanes[group.row] = Lane(self._answer)
         self._lanes.move_to_end(group.row)
+        lane.group = group
         return lane
 
     async def _answer(self, lane: Lane, batch: Sequence[Waiting]) -> Answers:

@@ -1,15 +1,17 @@
 """What an index reads to catch up with its group: one moment, decrypted straight into a matrix."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, bindparam, func, select
 
+from app.domain.digests import BEYOND_EVERY_ROW, DigestedPage, FacesDigest
 from app.domain.errors import GroupNotFound, RecordCorrupt
 from app.domain.faults import FaultPoint, reached
-from app.domain.values import Group, GroupChanges, Room, new_matrix
+from app.domain.values import FaceRow, Group, GroupChanges, Room, new_matrix
 from app.storage.corruption import Corruption
 from app.storage.database import BINARY, AnyRow, Database
 from app.storage.groups import standing
@@ -45,12 +47,18 @@ _REMOVED = (
     )
     .order_by(deletions.c.face_row)
 )
+_PAGE = (
+    select(faces.c.row, faces.c.face_id, faces.c.sealed_vector)
+    .where(faces.c.group_row == bindparam("group_row"), faces.c.row > bindparam("after"))
+    .order_by(faces.c.row)
+    .limit(bindparam("limit"))
+)
 # Enough to make the trips to PostgreSQL cheap; a few MB do not matter beside the matrix.
 _BATCH = 2_000
 
 
 class SqlChangeLog:
-    """Satisfies `ChangeLog`: blocking, so it is called off the event loop.
+    """Satisfies `ChangeLog` and `FaceDigests`: blocking, so it is called off the event loop.
 
     Where nothing was added `vectors` has shape (0, 0). A group whose data key does not open has no
     readable face at all and raises `RecordCorrupt`.
@@ -99,6 +107,28 @@ class SqlChangeLog:
             removed=np.array(removed, dtype=np.int64),
             is_whole=is_whole,
         )
+
+    def digest(self, group: Group, after: FaceRow, limit: int, key: bytes) -> DigestedPage:
+        bounds = {"group_row": group.row, "after": after, "limit": limit}
+        return self._database.snapshot_now(lambda c: self._digest(c, bounds, FacesDigest(key)))
+
+    def _digest(
+        self, connection: Connection, bounds: dict[str, int], digest: FacesDigest
+    ) -> DigestedPage:
+        state = connection.execute(_GROUP, bounds).first()
+        if state is None:
+            raise GroupNotFound
+        place = Place(state.tenant, bounds["group_row"], state.model_version)
+        cipher = self._vault.cipher(place, Sealed(state.key_id, state.wrapped_key))
+        options = {BINARY: True}
+        rows = connection.execute(_PAGE, bounds, execution_options=options).all()
+        for row, face_id, record in rows:
+            # What does not open was counted when it was loaded, and is in no index either.
+            with suppress(RecordCorrupt):
+                digest.add(row, cipher.open(face_id, record))
+        more = len(rows) == bounds["limit"]
+        upto = FaceRow(rows[-1].row) if more else BEYOND_EVERY_ROW
+        return DigestedPage(state.version, upto, digest)
 
 
 class _Loading:
