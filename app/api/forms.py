@@ -28,7 +28,9 @@ def parse_form(raw: bytes, content_type: str, schema: type[PictureBody]) -> dict
     for name, content in _segments(raw, content_type):
         if name in given:
             raise InvalidParameter("a part of the form is given twice")
-        given[name] = content
+        # Parts nobody knows are ignored, whatever they hold and however often they come.
+        if name in schema.PARTS or name in schema.model_fields:
+            given[name] = content
     pictures = _pictures(given, schema.PARTS)
     others = {name: _text(part) for name, part in given.items() if name not in schema.PARTS}
     return {**{name: _value(schema, name, text) for name, text in others.items()}, **pictures}

@@ -1,7 +1,7 @@
 """The parameters and bodies of the operations, read from the schemas that check them."""
 
 from app.api import schemas
-from app.api.forms import MAX_TEXT
+from app.api.forms import MAX_PARTS, MAX_TEXT
 from app.api.openapi.operations import Description
 from app.api.openapi.parts import JsonSchema, ref, text, whole
 from app.api.revisions import Revision
@@ -106,11 +106,13 @@ def _form(schema: type[schemas.PictureBody], body: JsonSchema) -> JsonSchema:
     plain = {n: _filled(s) for n, s in body["properties"].items() if n not in pictures}
     files = [part for part, (_, kind) in schema.PARTS.items() if kind == "file"]
     parts = {name: _part(kind) for name, (_, kind) in schema.PARTS.items()}
+    ways = [_one_of(schema, picture) for picture in pictures]
     form = {
         "type": "object",
         "required": [name for name in body["required"] if name not in pictures],
         "properties": {**parts, **plain},
-        "allOf": [_one_of(schema, picture) for picture in pictures],
+        "maxProperties": MAX_PARTS,
+        **(ways[0] if len(ways) == 1 else {"allOf": ways}),
     }
     encoding = {part: {"contentType": FILES} for part in files}
     return {"schema": form, "encoding": encoding}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -123,9 +123,12 @@ def running(data: Path, **settings: str) -> Iterator[ServerProcess]:
 class Client:
     """What a client of the cloud service does, on another base URL."""
 
-    def __init__(self, base: str, app_key: str) -> None:
+    def __init__(self, base: str, app_key: str, headers: Mapping[str, str] | None = None) -> None:
         self._http = httpx.Client(
-            base_url=f"{base}/nhn-face-reco/v1.0/appkeys/{app_key}", timeout=60, trust_env=False
+            base_url=f"{base}/nhn-face-reco/v1.0/appkeys/{app_key}",
+            headers=headers,
+            timeout=60,
+            trust_env=False,
         )
 
     def close(self) -> None:
