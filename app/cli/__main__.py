@@ -1,4 +1,4 @@
-"""The command line: `facereco serve | test | train | keys | audit | models | vault | openapi`."""
+"""The command line: `facereco serve | test | train | check` and those that manage a server."""
 
 import sys
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import audit, keys, models, openapi, serve, testing, training, vault
+from app.cli import audit, check, keys, models, openapi, serve, testing, training, vault
 from app.cli.options import UsageError
 from app.cli.process import leave_no_core
 from app.domain.errors import ConfigurationError, FaceError
@@ -33,6 +33,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(models.app, name="models")
 app.add_typer(vault.app, name="vault")
+app.add_typer(check.app, name="check")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over what was given

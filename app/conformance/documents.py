@@ -1,5 +1,6 @@
 """The guides' tables and samples, revision by revision: the one copy that tests and checks read."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -90,7 +91,8 @@ class Error:
 class Route:
     """A documented route; `path` begins behind the appKey, `prefix` ends before it.
 
-    `parts` names the file part of a form for each picture; None where the body is JSON.
+    `parts` names the file part of a form for each picture, None where the body is JSON; `addresses`
+    names the part for its address, where the form has one.
     """
 
     revision: str
@@ -102,6 +104,7 @@ class Route:
     response: tuple[Field, ...]
     errors: tuple[Error, ...]
     parts: Mapping[str, str] | None = None
+    addresses: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         form = "" if self.parts is None else " as a form"
@@ -141,7 +144,7 @@ class Route:
             fields.append(_MODEL_VERSION)
         if self.is_compare:
             fields = [replace(f, name=_with_its_face(f.name)) for f in fields]
-        return {field.name: field for field in fields}
+        return {f.name: f for f in fields}
 
 
 def read_routes(revision: str) -> list[Route]:
@@ -152,7 +155,7 @@ def read_routes(revision: str) -> list[Route]:
 def read_forms(revision: str) -> list[Route]:
     """The routes whose body may also be a form, to be sent as one."""
     return [
-        replace(_route(revision, entry), parts=_file_parts(entry))
+        replace(_route(revision, entry), parts=_file_parts(entry), addresses=_addresses(entry))
         for entry in _tables(revision)
         if "multipart/form-data" in entry["body"]
     ]
@@ -251,8 +254,15 @@ def _file_parts(entry: Entry) -> dict[str, str]:
     """Pictures by their field in JSON; both tables list them in the same order."""
     listed = entry["body"]["application/json"], entry["body"]["multipart/form-data"]
     images = [f["name"] for f in listed[0] if f["type"] == "object"]
-    names = [f["name"] for f in listed[1] if f["type"] == "file"]
-    return dict(zip(images, names, strict=True))
+    files = [f["name"] for f in listed[1] if f["type"] == "file"]
+    return dict(zip(images, files, strict=True))
+
+
+def _addresses(entry: Entry) -> dict[str, str]:
+    """The parts for addresses: `sourceImageUrl` beside `sourceImageFile`."""
+    listed = {f["name"] for f in entry["body"]["multipart/form-data"]}
+    named = {image: part.replace("File", "Url") for image, part in _file_parts(entry).items()}
+    return {image: part for image, part in named.items() if part in listed}
 
 
 def _errors(entry: Entry, images: list[str]) -> Iterator[Error]:
