@@ -105,7 +105,8 @@ class SpoofingSection(Weights):
     "minifasnet" is shown the face box, "aligned-live" ArcFace's crop, each made `box_scale` times
     as large about its centre and brought to `side` x `side` px; its input is (pixel - mean) /
     scale. `live` is the column of its answer that says live, which `activation` makes a
-    probability; several networks of a pack are averaged.
+    probability; several networks of a pack are averaged. A crop aligned by the caller lacks the
+    surroundings: it is made `crop_margin` times as large by repeating its edge.
     """
 
     family: Literal["minifasnet", "aligned-live"]
@@ -116,10 +117,12 @@ class SpoofingSection(Weights):
     scale: float = 1.0
     live: int = 1
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    crop_margin: float = 1.0
 
     def __post_init__(self) -> None:
         Weights.__post_init__(self)
         _check(self.box_scale >= 1.0, "box_scale must be at least 1")
+        _check(1.0 <= self.crop_margin <= 4.0, "crop_margin must lie within 1..4")
         _check(self.scale != 0.0, "scale must not be 0")
         _check(self.side >= 16, "side must be at least 16")
         _check(self.live >= 0, "live must not be negative")

@@ -85,6 +85,7 @@ class LiveFaces:
 
     def live_crop(self, crop: Image) -> Chances:
         """The probability (1,) that an aligned crop, which has no more to show, is of one."""
+        crop = framed(crop, self._fed.crop_margin)
         height, width = crop.shape[:2]
         whole = np.array([0, 0, width, height], dtype=np.float32)
         return self._chances([self._cut(crop, whole)])
@@ -124,6 +125,13 @@ def _check_column(opened: Opened, live: int) -> None:
         raise ConfigurationError(
             f"weight file {opened.path} has {columns} answers, so none is number {live}"
         )
+
+
+def framed(crop: Image, margin: float) -> Image:
+    """`crop` made `margin` times as large, its outermost pixels repeated all around."""
+    height, width = crop.shape[:2]
+    above, beside = (round(side * (margin - 1.0) / 2.0) for side in (height, width))
+    return np.pad(crop, ((above, above), (beside, beside), (0, 0)), mode="edge")
 
 
 def surroundings(box: Floats, scale: float, width: int, height: int) -> Floats:

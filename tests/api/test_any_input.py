@@ -6,16 +6,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.conformance.documents import REVISIONS, read_forms, read_routes
+from app.conformance.documents import EDITIONS, read_forms, read_routes
 from tests.api import wire
 from tests.api.parts import BOUNDARY, Part, form
 from tests.api.scenes import CROWD, GROUP, SOLO, open_scene
 
 FORM_HEADER = f"multipart/form-data; boundary={BOUNDARY}"
-ROUTES = [route for revision in REVISIONS for route in read_routes(revision)]
-FORMS = read_forms("v2.0")
+ROUTES = [route for edition in EDITIONS for route in read_routes(edition)]
+FORMS = [route for edition in EDITIONS for route in read_forms(edition)]
 NAMES = ["image", "url", "bytes", "limit", "groupId", "externalImageId", "orientation", "mask"]
 NAMES += ["sourceImage", "targetImage", "compareImage", "threshold", "threshold "]
+NAMES += ["spoofing", "spoofingCondition", "aligned"]
 
 picture = st.fixed_dictionaries({"bytes": st.sampled_from([SOLO, CROWD, "", "?"])})
 leaf = st.one_of(
@@ -25,6 +26,7 @@ leaf = st.one_of(
     st.integers(1, 20),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20),
+    st.sampled_from(["weak", "balanced", "strict"]),
     picture,
 )
 names = st.one_of(st.sampled_from(NAMES), st.text(max_size=8))
@@ -58,7 +60,8 @@ parts = st.lists(
             st.sampled_from([*NAMES, "imageFile", "imageUrl"]), st.text('ab "\r\n\xe9', max_size=4)
         ),
         st.one_of(
-            st.sampled_from([b"solo", b"crowd", b"3", b"true", b"", b"\xff"]), st.binary(max_size=9)
+            st.sampled_from([b"solo", b"crowd", b"3", b"true", b"weak", b"", b"\xff"]),
+            st.binary(max_size=9),
         ),
         st.sampled_from([None, "image.png", ""]),
     ),

@@ -10,6 +10,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from app.domain.errors import SpoofingUnavailable
+from app.vision.packs import MODELS, PackCatalog
 from tests.integration.server.processes import Client, ServerProcess, image
 
 THRESHOLD = 90
@@ -211,6 +213,11 @@ def test_the_same_picture_twice_ties_and_ties_are_told_by_face_id(client, astron
     assert {match["similarity"] for match in found["matchFaces"]} == {100.0}
 
 
+def tells_live_faces():
+    pack = PackCatalog(MODELS).get("starter")
+    return pack.spoofing_points is not None
+
+
 def test_readyz_names_what_was_checked(server):
     import httpx
 
@@ -222,6 +229,7 @@ def test_readyz_names_what_was_checked(server):
         "keyset": "ok",
         "models": "ok",
         "server": "ok",
+        "spoofing": "ok" if tells_live_faces() else SpoofingUnavailable.detail,
     }
 
 

@@ -6,8 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from app.domain.errors import ConfigurationError, ModelUnavailable, Overloaded
-from app.domain.values import EVERY_FACE, ModelVersion, Wanted
+from app.domain.errors import (
+    ConfigurationError,
+    ModelUnavailable,
+    Overloaded,
+    SpoofingUnavailable,
+)
+from app.domain.values import EVERY_FACE, ModelVersion, SpoofingCondition, Wanted
 from app.vision.analyzer import Analyzer
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
@@ -227,3 +232,48 @@ def test_a_server_does_not_start_without_its_calibration(models):
 
     with pytest.raises(ConfigurationError, match=r"calibration\.json"):
         Analyzer.open(PackCatalog(models), "tiny", workers=1, backlog=0)
+
+
+def suspicious(models, *, measured):
+    """A pack whose spoofing network takes bright faces for live; cells fill a quarter of a face."""
+    tables = packs.manifest(models / "suspicious", "suspicious")
+    fed = {"box_scale": 1.0, "side": 112, "scale": 255.0, "activation": "none"}
+    network = models / "suspicious" / "embedder.onnx"
+    tables["spoofing"] = [packs.section(network, family="minifasnet", **fed)]
+    if measured:
+        lines = {"weak": 0.1, "balanced": 0.5, "strict": 0.9}
+        points = {n: {"threshold": t, "apcer": 0.0, "bpcer": 0.0} for n, t in lines.items()}
+        tables["spoofing_points"] = {"measured_on": "tests", **points}
+    packs.write(models / "suspicious", tables)
+    return Analyzer.open(PackCatalog(models), "suspicious", workers=1, backlog=1)
+
+
+async def test_a_pack_with_spoofing_networks_judges_faces_and_crops(models):
+    analyzer = suspicious(models, measured=True)
+    white = np.full((224, 224, 3), 255, np.uint8)
+
+    weak = await analyzer.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.WEAK))
+    balanced = await analyzer.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.BALANCED))
+    crops = [await analyzer.is_spoof(crop, SpoofingCondition.STRICT) for crop in (white, 0 * white)]
+
+    analyzer.close()
+    assert analyzer.detects_spoofing
+    assert [face.spoofing for face in weak] == [False, False]
+    assert [face.spoofing for face in balanced] == [True, True]
+    assert crops == [False, True]
+
+
+async def test_networks_that_nobody_measured_judge_nobody(models):
+    analyzer = suspicious(models, measured=False)
+
+    with pytest.raises(SpoofingUnavailable):
+        await analyzer.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.WEAK))
+
+    analyzer.close()
+    assert not analyzer.detects_spoofing
+
+
+async def test_a_pack_without_spoofing_networks_says_so(analyzer):
+    assert not analyzer.detects_spoofing
+    with pytest.raises(SpoofingUnavailable):
+        await analyzer.is_spoof(IMAGE, SpoofingCondition.WEAK)

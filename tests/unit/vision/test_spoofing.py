@@ -125,6 +125,18 @@ def test_a_crop_aligned_by_the_caller_is_shown_whole(family):
     assert np.argwhere(network.shown[0, 0].mean(axis=1) > 127).ravel().tolist() == list(range(40))
 
 
+def test_what_a_crop_lacks_around_it_is_its_edge_repeated():
+    network = Network(0.0, 1.0)
+    crop = np.zeros((224, 224, 3), np.uint8)
+    crop[:112] = 255
+
+    judge(network, crop_margin=2.0).live_crop(crop)
+
+    columns = network.shown[0, 0]
+    assert np.argwhere(columns.mean(axis=1) > 127).ravel().tolist() == list(range(40))
+    assert (columns == columns[:, :1]).all()
+
+
 def lines(*thresholds):
     points = [OperatingPoint(threshold=line, apcer=0.0, bpcer=0.0) for line in thresholds]
     return PointsSection(measured_on="tests", weak=points[0], balanced=points[1], strict=points[2])
