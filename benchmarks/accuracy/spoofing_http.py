@@ -25,6 +25,10 @@ from benchmarks.accuracy.spoofing import Photo, photos_in
 CONDITIONS = ("weak", "balanced", "strict")
 
 
+# Rates by half of the people and by condition.
+Report = dict[str, dict[str, dict[str, float]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was said of a photo's largest face; None where no face was found."""
@@ -55,7 +59,7 @@ class Server:
         return faces[0]["spoofing"] if faces else None
 
 
-def report(verdicts: Iterable[Verdict], people: list[str]) -> dict[str, object]:
+def report(verdicts: Iterable[Verdict], people: list[str]) -> Report:
     """Error rates of each half of the people under each condition."""
     seen = [v for v in verdicts if v.spoofing is not None]
     halves = {"chosen": people[::2], "others": people[1::2]}
@@ -70,8 +74,8 @@ def report(verdicts: Iterable[Verdict], people: list[str]) -> dict[str, object]:
 
 def rates(verdicts: list[Verdict]) -> dict[str, float]:
     """Attacks taken for live and live faces taken for attacks, as shares 0..1."""
-    live = [v.spoofing for v in verdicts if v.photo.live]
-    attacks = [v.spoofing for v in verdicts if not v.photo.live]
+    live = [bool(v.spoofing) for v in verdicts if v.photo.live]
+    attacks = [bool(v.spoofing) for v in verdicts if not v.photo.live]
     return {
         "live": len(live),
         "attacks": len(attacks),
