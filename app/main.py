@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from app.api.bodies import Bodies
 from app.api.guesses import Guesses
 from app.api.revisions import DEFAULT_REVISION
@@ -23,6 +25,7 @@ from app.intake.addresses import AddressRules
 from app.intake.decoders import Decoders
 from app.intake.downloads import Downloader
 from app.intake.images import Intake
+from app.keyservices.choosing import key_wrapper
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
@@ -40,6 +43,7 @@ from app.storage.faces import SqlFaceStore
 from app.storage.groups import SqlGroupStore
 from app.storage.health import DatabaseProbe, KeysetProbe
 from app.storage.hints import Hints
+from app.storage.keyrings import KeysetSource, keyset_source
 from app.storage.page_tokens import SealedPageTokens
 from app.storage.relaxed import RelaxedGroups
 from app.storage.stores import Storage, open_storage
@@ -47,6 +51,8 @@ from app.storage.upkeep import Upkeep
 from app.telemetry.audit import NoTrail, Sync, Trail
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
+
+_log = structlog.stdlib.get_logger(__name__)
 
 FIRST_KEY = "default"
 
@@ -95,7 +101,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.callback(decoders.close)
         # The database first: a wrong keyset is told before the models take their seconds.
         storage = stack.enter_context(
-            open_storage(settings.data, settings.database, settings.keyset)
+            open_storage(settings.data, settings.database, _keyset(settings))
         )
         upkeep = Upkeep(storage.database, storage.erasures)
         upkeep.start()
@@ -109,6 +115,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             made = AuditEntry("keys.create", tenant=first_key.tenant.name, source="first start")
             await services.audit.write(made)
         yield House(services, vision.default_model, first_key)
+
+
+def _keyset(settings: Settings) -> KeysetSource:
+    if settings.keyset_text is not None:
+        _log.warning("keyset_in_environment", why="others on the host may read it there")
+    wrapper = key_wrapper(settings.keyset_kms, settings.kms_url, settings.kms_token_file)
+    return keyset_source(settings.keyset, settings.keyset_text, wrapper)
 
 
 def obey_test_faults(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Every setting with its default, unit and bound; read by main and cli only."""
 
+import os
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -58,6 +59,16 @@ class Settings(BaseSettings):
     keyset_file: Path | None = Field(
         None, description="Keyset with the master keys; `<data>/keys/keyset.json` when not set."
     )
+    keyset_json: SecretStr | None = Field(
+        None, description="The keyset itself, where no file can be; others on the host may see it."
+    )
+    keyset_kms: str | None = Field(
+        None, description="What wraps the keyset file: `vault://MOUNT/KEY` or `aws://KEY`."
+    )
+    kms_url: str | None = Field(
+        None, description="Where Vault listens; another endpoint than AWS's own."
+    )
+    kms_token_file: Path | None = Field(None, description="File with the token for Vault.")
     model: str = Field("starter", description="Model pack that new groups are made with.")
     model_path: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
         (), description="Further folders with packs or weights, separated by `:`."
@@ -139,6 +150,27 @@ class Settings(BaseSettings):
         None, description="Places where a test kills, fails or delays the server."
     )
 
+    @field_validator("keyset_file")
+    @classmethod
+    def _names_a_file(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.name.strip():
+            raise ValueError("it names no file; unset it for the default")
+        return path
+
+    @field_validator("keyset_json")
+    @classmethod
+    def _one_source(cls, text: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
+        if text is not None and given.data.get("keyset_file") is not None:
+            raise ValueError("FACERECO_KEYSET_FILE is set as well; set one of them")
+        return text
+
+    @field_validator("keyset_kms")
+    @classmethod
+    def _wraps_a_file(cls, address: str | None, given: ValidationInfo) -> str | None:
+        if address is not None and given.data.get("keyset_json") is not None:
+            raise ValueError("it wraps a file, and FACERECO_KEYSET_JSON is set; set one of them")
+        return address
+
     @field_validator("test_faults")
     @classmethod
     def _tests_only(cls, faults: str | None, given: ValidationInfo) -> str | None:
@@ -155,11 +187,14 @@ class Settings(BaseSettings):
         """
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
-            return cls(**given)  # type: ignore[arg-type]  # names and values come from the CLI
+            read = cls(**given)  # type: ignore[arg-type]  # names and values come from the CLI
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = PREFIX + ".".join(str(part) for part in first["loc"][:1]).upper()
             raise ConfigurationError(f"{name}: {first['msg']}") from None
+        # What processes we start have no business with it.
+        os.environ.pop(f"{PREFIX}KEYSET_JSON", None)  # noqa: TID251 - the one reader of settings
+        return read
 
     @property
     def database(self) -> str:
@@ -167,6 +202,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data / 'database' / 'facereco.db'}"
+
+    @property
+    def keyset_text(self) -> str | None:
+        """The keyset where it was given itself."""
+        return None if self.keyset_json is None else self.keyset_json.get_secret_value()
 
     @property
     def keyset(self) -> Path:

@@ -11,7 +11,17 @@ from app.settings import Settings
 from app.telemetry.audit import Sync, Trail
 
 if TYPE_CHECKING:
+    from app.storage.keyrings import KeysetSource
     from app.storage.stores import Storage
+
+
+def keyset_of(settings: Settings) -> "KeysetSource":
+    """Where the settings say the keyset is. Raises `ConfigurationError`."""
+    from app.keyservices.choosing import key_wrapper
+    from app.storage.keyrings import keyset_source
+
+    wrapper = key_wrapper(settings.keyset_kms, settings.kms_url, settings.kms_token_file)
+    return keyset_source(settings.keyset, settings.keyset_text, wrapper)
 
 
 @contextmanager
@@ -20,7 +30,7 @@ def opened(settings: Settings) -> Iterator["Storage"]:
     # Half a second of imports that `--help` does without.
     from app.storage.stores import open_storage
 
-    with open_storage(settings.data, settings.database, settings.keyset) as storage:
+    with open_storage(settings.data, settings.database, keyset_of(settings)) as storage:
         yield storage
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.auditing import acting, opened
+from app.cli.auditing import acting, keyset_of, opened
 from app.cli.options import AsJson, Data, UsageError
 from app.domain.values import AuditEntry
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.storage.key_life import KeyLife, KeyState
+    from app.storage.keyrings import KeysetSource
 
 app = typer.Typer(help="Rotate and check the master keys.", no_args_is_help=True)
 
@@ -102,6 +103,22 @@ def destroy(
 
 
 @app.command()
+def wrap(data: Data = None) -> None:
+    """Have the key service of FACERECO_KEYSET_KMS keep the keyset file closed."""
+    settings = _with_service(data)
+    _rewrite(settings, keyset_of(settings.model_copy(update={"keyset_kms": None})))
+    typer.echo(f"{settings.keyset}: wrapped by {settings.keyset_kms}")
+
+
+@app.command()
+def unwrap(data: Data = None) -> None:
+    """Write the keyset file in clear again; afterwards unset FACERECO_KEYSET_KMS."""
+    settings = _with_service(data)
+    _rewrite(settings.model_copy(update={"keyset_kms": None}), keyset_of(settings))
+    typer.echo(f"{settings.keyset}: in clear")
+
+
+@app.command()
 def verify(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
     """Open every data key and every vector; exit code 1 when something does not open."""
     from app.storage.inspection import inspect
@@ -116,6 +133,20 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 
         typer.echo(f"broken faces: {_some([face for _, face in found.broken_faces])}")
     if not found.sound:
         raise typer.Exit(BROKEN)
+
+
+def _with_service(data: Data) -> Settings:
+    settings = Settings.read(data=data)
+    if settings.keyset_kms is None:
+        raise UsageError("FACERECO_KEYSET_KMS names no key service")
+    return settings
+
+
+def _rewrite(settings: Settings, before: "KeysetSource") -> None:
+    """Store the keyset the way `settings` say, in the place of `before`."""
+    after = keyset_of(settings)
+    with before.changing():
+        after.replace(before.load())
 
 
 @contextmanager

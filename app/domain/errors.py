@@ -30,6 +30,7 @@ FaceError
     └── Overloaded            too much is waiting already
 
 ConfigurationError            the server cannot start as it is set up (exit code 78)
+└── KeyServiceUnavailable     the service that keeps the keyset's key cannot be asked right now
 Abandoned                     nobody waits for the answer any more, so there is none
 """
 
@@ -170,3 +171,7 @@ class ConfigurationError(Exception):
 
 class Abandoned(Exception):
     """The client has gone; work that had not begun was dropped."""
+
+
+class KeyServiceUnavailable(ConfigurationError):
+    """The service that unwraps the keyset cannot be asked at the moment; later it may."""

@@ -236,3 +236,20 @@ class AuditTrail(Protocol):
     async def write(self, entry: AuditEntry) -> None:
         """Record `entry`, as durably as the trail was set up to. Never fails a request."""
         ...
+
+
+class KeyWrapper(Protocol):
+    """A key that never leaves the service that keeps it; wraps what is at most 4,096 bytes long."""
+
+    @property
+    def name(self) -> str:
+        """Which key it is, as an address."""
+        ...
+
+    def wrap(self, content: bytes) -> bytes:
+        """Close `content`. Raises `ConfigurationError`, `KeyServiceUnavailable`."""
+        ...
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Open what `wrap` closed. Raises `ConfigurationError`, `KeyServiceUnavailable`."""
+        ...

@@ -179,9 +179,21 @@ def _known(url: str | URL) -> URL:
         case "sqlite" if parsed.database and parsed.database != ":memory:":
             return parsed.set(drivername="sqlite+pysqlite")
         case "postgresql" | "postgres":
+            _refuse_clear_text(parsed)
             return parsed.set(drivername="postgresql+psycopg")
         case _:
             raise ConfigurationError("the database must be a SQLite file or postgresql://…")
+
+
+def _refuse_clear_text(url: URL) -> None:
+    """A password and every sealed vector would cross the network for all to read."""
+    host = str(url.query.get("host", url.host or ""))
+    is_here = not host or host.startswith("/") or host in {"localhost", "127.0.0.1", "::1"}
+    if url.query.get("sslmode") == "disable" and not is_here:
+        raise ConfigurationError(
+            "the database is on another host, and sslmode=disable sends all in clear text; "
+            "use sslmode=verify-full"
+        )
 
 
 def _modes(engine: Engine) -> tuple[Engine, Engine, Engine]:

@@ -11,8 +11,10 @@ from typing import Protocol
 
 import structlog
 
-from app.domain.errors import ConfigurationError, StoreUnavailable
+from app.domain.errors import ConfigurationError, KeyServiceUnavailable, StoreUnavailable
+from app.domain.ports import KeyWrapper
 from app.storage.keysets import Keyset, create_private, named, read_private, replace_private
+from app.storage.wrapping import closed, opened
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -49,10 +51,11 @@ class KeysetSource(Protocol):
 
 
 class KeysetFile:
-    """Satisfies `KeysetSource` with the file `path`."""
+    """Satisfies `KeysetSource` with the file `path`, which a key service may keep closed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wrapper: KeyWrapper | None = None) -> None:
         self.path = path
+        self._wrapper = wrapper
 
     def __str__(self) -> str:
         return str(self.path)
@@ -65,23 +68,66 @@ class KeysetFile:
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def exists(self) -> bool:
-        # A link that leads nowhere is refused by `load`, not taken for a missing file.
-        return os.path.lexists(self.path)
+        # A link that leads nowhere, or a folder we may not enter, is refused by `load`; neither
+        # is taken for a missing file.
+        try:
+            self.path.lstat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def load(self) -> Keyset:
         with named(self.path):
-            return Keyset.parse(read_private(self.path))
+            return Keyset.parse(opened(read_private(self.path), self._wrapper))
 
     def create(self, keyset: Keyset) -> None:
-        create_private(self.path, keyset.content())
+        create_private(self.path, closed(keyset.content(), self._wrapper))
 
     def replace(self, keyset: Keyset) -> None:
-        replace_private(self.path, keyset.content())
+        replace_private(self.path, closed(keyset.content(), self._wrapper))
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         with locked_folder(self.path.parent):
             yield
+
+
+class KeysetText:
+    """Satisfies `KeysetSource` with a text that is `named` somewhere and cannot be changed."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._name
+
+    def stamp(self) -> object:
+        return None
+
+    def exists(self) -> bool:
+        return True
+
+    def load(self) -> Keyset:
+        with named(self._name):
+            return Keyset.parse(self._text.encode(errors="surrogateescape"))
+
+    def create(self, keyset: Keyset) -> None:
+        self.replace(keyset)
+
+    def replace(self, _keyset: Keyset) -> None:
+        raise ConfigurationError(f"{self._name} cannot be changed from here; use a keyset file")
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        yield
+
+
+def keyset_source(path: Path, text: str | None, wrapper: KeyWrapper | None) -> KeysetSource:
+    """The file `path`, wrapped if there is a wrapper, unless the keyset is given as `text`."""
+    return KeysetFile(path, wrapper) if text is None else KeysetText("FACERECO_KEYSET_JSON", text)
 
 
 @contextmanager
@@ -156,7 +202,3 @@ class LiveKeyset:
         else:
             self._keyset, self._stamp = keyset, stamp
             _log.info("keyset_reloaded", primary=keyset.primary, keys=len(keyset.keys))
-
-
-class KeyServiceUnavailable(ConfigurationError):
-    """The service that unwraps the keyset cannot be asked at the moment."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from app.domain.errors import ConfigurationError, InvalidParameter
 KEY_BYTES = 32
 _ALGORITHM = "AES256_GCM"
 _MAX_FILE_BYTES = 1_000_000
+# Of the key that docs/keys.md prints.
+_PUBLISHED = "9431796cb30caf9ebe2eb3be108504d326b1120f266cf19817acee8ffc893435"
 # 32 random bytes repeat so much less than once in 10^12 keys.
 _MIN_DISTINCT_BYTES = 16
 
@@ -258,6 +261,8 @@ def _material(value: object, key_id: str) -> bytes:
         raise KeysetRefused(f"key {key_id} is not base64") from None
     if len(material) != KEY_BYTES:
         raise KeysetRefused(f"key {key_id} has {len(material)} bytes, not {KEY_BYTES}")
+    if sha256(material).hexdigest() == _PUBLISHED:
+        raise KeysetRefused(f"key {key_id} is the one printed in the documentation")
     if _is_made_up(material):
         raise KeysetRefused(f"key {key_id} is not random")
     return material

@@ -42,14 +42,17 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
             belong together; one line for the operator.
     """
     source = KeysetFile(keyset) if isinstance(keyset, Path) else keyset
+    _refuse_beside_database(data, source)
+    # Before a folder is made: whatever is wrong with a keyset, nothing was written. The stamp is
+    # taken before reading, so that a change in between is seen as one.
+    stamp, known = source.stamp(), _known(source)
     _make_folders(data)
     with ExitStack() as stack:
         # Several first starts on one folder would each make a keyset, and SQLite refuses all but
         # one of them while the journal is chosen.
         with locked_folder(data):
-            # Taken before reading, so that a change in between is seen as one.
-            stamp = source.stamp()
-            known = source.load() if source.exists() else None
+            if known is None:
+                stamp, known = source.stamp(), _known(source)
             database = Database(url)
             stack.callback(database.close)
             migrate(database)
@@ -59,6 +62,18 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
         erasures = Erasures(database, ledger)
         keys = SqlKeyRegistry(database, vault, erasures.remember)
         yield Storage(database, vault, keys, erasures, source)
+
+
+def _known(source: KeysetSource) -> Keyset | None:
+    return source.load() if source.exists() else None
+
+
+def _refuse_beside_database(data: Path, source: KeysetSource) -> None:
+    folder = (data / "database").resolve()
+    if isinstance(source, KeysetFile) and source.path.parent.resolve().is_relative_to(folder):
+        raise ConfigurationError(
+            f"keyset {source}: it is in the folder of the database, so a copy of one has both"
+        )
 
 
 def _make_folders(data: Path) -> None:

@@ -17,6 +17,9 @@ from typing import Any, Self
 import httpx
 import numpy as np
 from PIL import Image
+from typer.testing import CliRunner, Result
+
+from app.cli.__main__ import app
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-P", "-m", "app.cli")
@@ -44,6 +47,12 @@ def command(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
         timeout=START,
         check=False,
     )
+
+
+def command_here(*arguments: str, **settings: str) -> Result:
+    """The same within this process, for tests of what it does: starting one takes longer."""
+    given = {f"FACERECO_{name.upper()}": value for name, value in settings.items()}
+    return CliRunner().invoke(app, arguments, env=given)
 
 
 @dataclass

@@ -5,22 +5,16 @@ import io
 import json
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from app.cli.__main__ import app
 from tests.integration.server.processes import (
     ROOT,
     Client,
     ServerProcess,
+    command_here,
     image,
 )
 
 ASTRONAUT = ROOT / "tests" / "pictures" / "astronaut.jpg"
-
-
-def command(*arguments: str, **environment: str) -> Result:
-    """Run `facereco ARGUMENTS` in this process: starting one takes longer than what it does."""
-    return CliRunner().invoke(app, arguments, env=environment)
 
 
 def _live(server: ServerProcess) -> tuple[str, str]:
@@ -59,11 +53,11 @@ def lived(tmp_path_factory):
 
 def test_everything_is_there_after_a_kill_and_whole(lived):
     data, key, face = lived
-    command("keys", "create", "--data", str(data), "--name", "gate")
-    command("vault", "add-key", "--data", str(data))
+    command_here("keys", "create", "--data", str(data), "--name", "gate")
+    command_here("vault", "add-key", "--data", str(data))
 
-    done = command("audit", "export", "--data", str(data))
-    verified = command("audit", "verify", "--data", str(data))
+    done = command_here("audit", "export", "--data", str(data))
+    verified = command_here("audit", "verify", "--data", str(data))
 
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(r["operation"], r.get("tenant"), r.get("code")) for r in rows] == [
@@ -87,7 +81,7 @@ def test_everything_is_there_after_a_kill_and_whole(lived):
 def test_an_export_as_a_table_holds_the_records_of_one_key(lived):
     data, _, face = lived
 
-    done = command(
+    done = command_here(
         "audit", "export", "--data", str(data), "--format", "csv", "--tenant", "default",
         "--from", "2026-01-01",
     )  # fmt: skip
@@ -101,7 +95,7 @@ def test_an_export_as_a_table_holds_the_records_of_one_key(lived):
         "delete_face",
     ]
     assert rows[4]["face"] == face
-    later = command("audit", "export", "--data", str(data), "--from", "2999-01-01T00:00")
+    later = command_here("audit", "export", "--data", str(data), "--from", "2999-01-01T00:00")
     assert later.stdout == ""
 
 
@@ -112,7 +106,7 @@ def test_a_record_taken_out_is_told_with_exit_code_1(lived):
     lines = sound.splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:2] + lines[3:]))
 
-    done = command("audit", "verify", "--data", str(data))
+    done = command_here("audit", "verify", "--data", str(data))
     file.write_bytes(sound)
 
     assert done.exit_code == 1
@@ -122,15 +116,19 @@ def test_a_record_taken_out_is_told_with_exit_code_1(lived):
 def test_an_anchor_from_an_earlier_check_is_accepted_and_nonsense_is_not(lived, tmp_path):
     data, _, _ = lived
     anchor = tmp_path / "anchor.json"
-    anchor.write_text(command("audit", "verify", "--data", str(data), "--json").stdout)
+    anchor.write_text(command_here("audit", "verify", "--data", str(data), "--json").stdout)
 
-    assert command("audit", "verify", "--data", str(data), "--anchor", str(anchor)).exit_code == 0
+    assert (
+        command_here("audit", "verify", "--data", str(data), "--anchor", str(anchor)).exit_code == 0
+    )
     anchor.write_text('{"a": 1}')
-    assert command("audit", "verify", "--data", str(data), "--anchor", str(anchor)).exit_code != 0
-    assert command("audit", "export", "--data", str(data), "--from", "noon").exit_code != 0
+    assert (
+        command_here("audit", "verify", "--data", str(data), "--anchor", str(anchor)).exit_code != 0
+    )
+    assert command_here("audit", "export", "--data", str(data), "--from", "noon").exit_code != 0
 
 
 def test_where_it_is_switched_off_there_is_no_trail(tmp_path):
-    command("keys", "create", "--data", str(tmp_path / "d"), "--name", "x", FACERECO_AUDIT="off")
+    command_here("keys", "create", "--data", str(tmp_path / "d"), "--name", "x", audit="off")
 
     assert not (tmp_path / "d" / "audit").exists()
