@@ -137,12 +137,13 @@ def _counted(session: Session, results: Iterator[Result]) -> Iterator[Result]:
 
 @contextmanager
 def _one_line(session: Session) -> Iterator[None]:
-    """SIGTERM ends a check as Ctrl-C does; what ends it, and what it leaves, is one line."""
+    """Ctrl-C and SIGTERM end a check in order; what ends it, and what it leaves, is one line."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     except CannotBegin as error:
@@ -151,7 +152,8 @@ def _one_line(session: Session) -> Iterator[None]:
         typer.echo("facereco: interrupted; nothing more is asked", err=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if session.left:
             typer.echo(f"facereco: could not be removed: {', '.join(session.left)}", err=True)
 
@@ -172,10 +174,14 @@ def _revision(name: str) -> str:
 
 def _base(url: str) -> str:
     """A base URL that can be shown: no password in it, and no key in a path."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or "@" in url:
         raise UsageError("a URL is http://HOST[:PORT] or https://HOST[:PORT], without a password")
-    if parts.query or parts.fragment or "appkeys" in parts.path:
+    if "?" in url or "#" in url or "appkeys" in url:
         raise UsageError("a URL ends before /nhn-face-reco or /v2.0, and carries no key")
     return url
 

@@ -8,10 +8,9 @@ from app.conformance.fields import Row, Verdict, judged
 from app.conformance.http import UNREACHED, Answer
 from app.conformance.plan import Plan
 from app.conformance.shadow import Difference, differences
-from app.conformance.stage import Stage
+from app.conformance.stage import REFUSED, Stage
 
 PATIENCE = 3  # cases in a row without an answer after which nobody is asked any more
-REFUSED = frozenset({-41000, -41005})
 
 
 class CannotBegin(Exception):

@@ -15,6 +15,7 @@ ABSENT_FACE = "9297db50-d4f2-c6b8-ea05-edf2013089fd"
 NAME = "facereco-check-"
 ENROLLED = 3  # faces of the crowd that are registered; the others are not added
 NO_MODELS = -50000
+REFUSED = frozenset({-41000, -41005})
 NOT_FOUND = "NotFoundGroupError"
 ATTEMPTS = 3  # how often a group is asked to go
 
@@ -42,9 +43,9 @@ class Stage:
             self._made.clear()
             return self._ask_for_life()
         first = self._create(self.group)
-        if first.problem == UNREACHED:
+        if first.problem == UNREACHED or first.code in REFUSED:
             self._made.clear()
-        if first.problem is None:
+        elif first.problem is None:
             self._create(self.spare)
             self._faces = self.register()
             self.register()
