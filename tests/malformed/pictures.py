@@ -119,8 +119,13 @@ def turned_jpeg(pixels: Pixels, exif: bytes) -> bytes:
 
 
 def with_scans(count: int, width=128, height=96) -> bytes:
-    """A progressive JPEG whose last scan is repeated until there are `count`."""
-    file = jpeg(scene(width, height), progressive=True)
+    """A progressive JPEG whose last scan is repeated until there are `count`.
+
+    Large ones are black, or they would not fit into a request.
+    """
+    large = width * height > 1_000_000
+    pixels = np.zeros((height, width, 3), np.uint8) if large else scene(width, height)
+    file = jpeg(pixels, progressive=True)
     last, end = file.rindex(b"\xff\xda"), len(file) - 2
     return file[:end] + file[last:end] * (count - file.count(b"\xff\xda")) + file[end:]
 
