@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.hostile.asking import WAYS, Asker, Reply, giving
 from benchmarks.hostile.machine import Times, memory
-from tests.integration.server.processes import ServerProcess
+from tests.integration.server.processes import COMMAND, ServerProcess
 from tests.malformed.corpus import Case, from_folder, mutated, synthetic
 
 P99, MAX, GROWTH = 300.0, 3_000.0, 50.0  # ms, ms, MB
@@ -117,12 +117,11 @@ def _send(
 
 
 @contextmanager
-def served(**settings: str) -> Iterator[Target]:
+def served(program: tuple[str, ...] = COMMAND, **settings: str) -> Iterator[Target]:
     """A server of our own that may fetch from loopback."""
+    given = {"url_allow": "127.0.0.0/8", "log_level": "warning", **settings}
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(
-            Path(folder) / "data", {"url_allow": "127.0.0.0/8", "log_level": "warning", **settings}
-        )
+        server = ServerProcess(Path(folder) / "data", given, program=program)
         server.start()
         try:
             yield Target(server.base, server.app_key, server.secret_key, server.process.pid)

@@ -62,11 +62,12 @@ class ServerProcess:
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
     log: str = "server"
+    program: tuple[str, ...] = COMMAND
 
     def start(self) -> Self:
         with self._file("out").open("w") as out, self._file("err").open("a") as err:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--port", "0", "--data", str(self.data)],
+                [*self.program, "serve", "--port", "0", "--data", str(self.data)],
                 env=environment(**self.settings),
                 stdout=out,
                 stderr=err,
