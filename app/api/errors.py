@@ -33,7 +33,8 @@ def install(app: FastAPI) -> None:
 async def _face_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.FaceError):
         raise error
-    if isinstance(error, errors.InternalError):
+    # Being full is no failure, and a second line for each refusal would be work of its own.
+    if isinstance(error, errors.InternalError) and not isinstance(error, errors.Overloaded):
         log.warning("request failed", kind=type(error).__name__, detail=error.detail)
     if isinstance(error, errors.Unauthorized):
         request.scope[DENIED] = True

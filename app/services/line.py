@@ -152,7 +152,9 @@ class Line:
                 self._last_turn.pop(tenant, None)
 
     def _has_room_for(self, tenant: int) -> bool:
-        room = self._limits.short if self._clock() < self._crowded_until else self._limits.room
+        room = self._limits.room
+        if self._clock() < self._crowded_until:
+            room = min(room, self._limits.short)
         waiting = self.waiting
         if self.working < self._limits.lanes or waiting < room:
             return True

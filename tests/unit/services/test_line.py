@@ -236,3 +236,13 @@ async def test_work_that_fails_frees_its_lane():
             raise ValueError("broken")
 
     assert line.working == 0
+
+
+async def test_a_crowded_line_is_never_longer_than_a_full_one():
+    work = in_line(room=1, short=4)
+    await queue(work, A, A)
+
+    tasks = await queue(work, A, A)
+
+    assert [isinstance(task.exception(), Overloaded) for task in tasks] == [True, True]
+    await drain(work)
