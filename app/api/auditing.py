@@ -28,7 +28,7 @@ AUDITED = frozenset(
 
 _CONCERNED = "facereco.concerned"
 # A client may make up an id; only what could be one is repeated.
-_FACE_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_FACE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_FACES = 20
 
 
