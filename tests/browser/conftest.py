@@ -58,7 +58,9 @@ class Witness:
         return self.hosts - {urlsplit(self.site).netloc}
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: as long as Playwright is there its event loop occupies the thread, and
+# no test beside these could start one of its own.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
     path = next(filter(None, map(shutil.which, NAMES)), None)

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.api.openapi.document import SURFACES
+from tests.browser.conftest import PATIENCE
 from tests.contract.openapi import operations
 
 DETAILS = ".operation"
@@ -18,7 +19,14 @@ def shown(witness):
 
 def select(page, edition):
     page.select_option("#edition", edition)
-    expect(page).to_have_title(f"facereco, {SURFACES[edition].title}")
+    expect(page).to_have_title(f"facereco, {SURFACES[edition].title}", timeout=PATIENCE)
+
+
+def text_of_opened(page):
+    """An operation is filled when it is opened, a moment later."""
+    opened = page.locator(f"{DETAILS}[open]")
+    opened.locator("h3", has_text="Refusals").wait_for()
+    return opened.inner_text()
 
 
 @pytest.mark.parametrize("edition", SURFACES)
@@ -40,8 +48,8 @@ def test_whatever_is_opened_nothing_is_fetched_elsewhere_and_nothing_complains(e
     for summary in page.locator(f"{DETAILS} > summary").all():
         summary.click()
 
-    count = page.locator(DETAILS).count()
-    assert page.locator(f"{DETAILS} h3:text-is('Refusals')").count() == count
+    refusals = page.locator(f"{DETAILS} h3:text-is('Refusals')")
+    expect(refusals).to_have_count(page.locator(DETAILS).count(), timeout=PATIENCE)
     assert witness.elsewhere == set()
     assert witness.complaints == []
 
@@ -50,7 +58,7 @@ def test_an_operation_shows_parameters_both_body_forms_answers_codes_and_example
     select(shown, "v2.0")
     shown.locator("summary", has_text="/faces/compare").click()
 
-    opened = shown.locator(f"{DETAILS}[open]").inner_text()
+    opened = text_of_opened(shown)
 
     for text in (
         "appKey",
@@ -81,9 +89,7 @@ def test_what_is_looked_for_is_found(shown):
 def test_an_address_leads_to_one_operation(witness):
     page = witness.open("/docs#2021/searchByImage")
 
-    opened = page.locator(f"{DETAILS}[open]")
-    opened.locator("h3", has_text="Refusals").wait_for()
-    assert "/groups/{groupId}/search" in opened.inner_text()
+    assert "/groups/{groupId}/search" in text_of_opened(page)
     assert page.input_value("#edition") == "2021"
 
 
@@ -105,6 +111,6 @@ def test_a_server_that_serves_no_documents_is_told(witness):
 def test_the_page_fits_a_narrow_screen(witness):
     witness.page.set_viewport_size({"width": 360, "height": 640})
     page = witness.open("/docs#v1.0/register")
-    page.locator(f"{DETAILS}[open] h3", has_text="Refusals").wait_for()
+    text_of_opened(page)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -11,6 +11,7 @@ import skimage.data
 from PIL import Image
 
 from app.api.openapi.document import SURFACES
+from app.api.revisions import DEFAULT_REVISION, REVISIONS
 from tests.fuzzing.runs import Caller
 from tests.integration.server.processes import Client, ServerProcess, command, running
 
@@ -22,7 +23,7 @@ FACE = (120, 10, 360, 250)  # where the astronaut's head is: left, upper, right,
 def furnished(data: Path, document: str) -> Iterator[tuple[ServerProcess, Caller]]:
     """A server and somebody with a key of the document's edition, two groups and a face."""
     with running(data) as server:
-        edition = document if document in SURFACES and document != "v2.0" else "v1.0"
+        edition = document if document in REVISIONS else DEFAULT_REVISION
         made = command(
             *("keys", "create", "--data", str(data), "--name", "fuzz"),
             *("--revision", edition, "--json"),
@@ -32,8 +33,8 @@ def furnished(data: Path, document: str) -> Iterator[tuple[ServerProcess, Caller
 
 
 def _caller(server: ServerProcess, app_key: str, secret_key: str, document: str) -> Caller:
-    asks_for_secret = document in {"alpha", "v2.0"}
-    headers = {"Authorization": secret_key} if asks_for_secret else {}
+    asks = SURFACES[document].revision.needs_secret
+    headers = {"Authorization": secret_key} if asks else {}
     client = Client(server.base, app_key, headers)
     shown = pictures()
     for group in GROUPS:

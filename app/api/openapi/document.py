@@ -46,9 +46,9 @@ SECRETS = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "The secretKey as it is.",
+        "description": "the secretKey as it is",
     },
-    "bearer": {"type": "http", "scheme": "bearer", "description": "The same behind `Bearer `."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "the secretKey behind `Bearer `"},
 }
 
 

@@ -9,7 +9,7 @@ from app.api.revisions import Revision
 FILES = "image/png, image/jpeg"
 ID = "^[^/]+$"
 PATH_VARIABLES = {
-    "appKey": text("Names the tenant; whoever has it may call.", pattern=ID),
+    "appKey": text("Names the tenant.", pattern=ID),
     "groupId": text("The group's id.", pattern=f"^{schemas.GROUP_ID.pattern}$"),
     "faceId": text(
         "The face's id; one that is not known, whatever its form, is -40050.", pattern=ID

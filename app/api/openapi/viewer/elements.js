@@ -24,3 +24,8 @@ export function json(value) {
 export function code(text) {
   return element("code", {}, text);
 }
+
+// Text with `names` in it.
+export function prose(text) {
+  return text.split("`").map((part, place) => (place % 2 ? code(part) : part));
+}

@@ -1,6 +1,6 @@
 // Shows one document at a time: every operation with what it takes, answers and refuses.
 
-import { code, element, json, table } from "./elements.js";
+import { code, element, json, prose, table } from "./elements.js";
 import { fields, resolve } from "./fields.js";
 
 const HEADINGS = ["name", "type", "required", "what it is"];
@@ -35,7 +35,7 @@ async function show() {
   raw.href = address;
   document.title = doc.info.title;
   content.replaceChildren(
-    element("p", { class: "about" }, doc.info.description.replaceAll("\n", " ")),
+    element("p", { class: "about" }, prose(doc.info.description)),
     security(doc),
     ...doc.tags.map(({ name }) => section(name, doc)),
   );
@@ -45,9 +45,9 @@ async function show() {
 
 function security(doc) {
   const schemes = Object.values(doc.components.securitySchemes ?? {});
-  const told = schemes.map((scheme) => scheme.description).join(" Or ");
-  const key = "The appKey in the path is the key";
-  return element("p", { class: "about" }, told ? `${key}; with it goes the header Authorization. ${told}` : `${key}.`);
+  const ways = schemes.map((scheme) => scheme.description).join(", or ");
+  const header = ways ? ` With it goes the header Authorization: ${ways}.` : "";
+  return element("p", { class: "about" }, prose(`The appKey in the path says who calls.${header}`));
 }
 
 function section(tag, doc) {
