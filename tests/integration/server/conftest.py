@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, create_engine, text
 
+from tests.integration.server.fast import Foundry
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
@@ -19,3 +21,11 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
         yield postgres.set(database="served").render_as_string(hide_password=False)
         connection.execute(text("DROP DATABASE served WITH (FORCE)"))
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def foundry() -> Iterator[Foundry]:
+    """Starts real servers in a blink."""
+    foundry = Foundry()
+    yield foundry
+    foundry.close()

@@ -83,10 +83,13 @@ class ServerProcess:
         while time.monotonic() < deadline:
             if found := re.search(r"ready on (http://\S+)", self.output):
                 return found[1]
-            if self.process.poll() is not None:
+            if self._ended():
                 break
             time.sleep(0.02)
         raise AssertionError(f"the server did not start: {self.output}{self.errors}")
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
 
     @property
     def output(self) -> str:
