@@ -9,8 +9,19 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    QueuePool,
+    Row,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+)
 from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -64,19 +75,21 @@ class Database:
     `write` locks (SQLite: the whole database; PostgreSQL: the rows the work selects for update).
     The `…_now` forms run in the calling thread. A database that cannot be used raises
     `StoreUnavailable`; whatever else `work` raises undoes the transaction and comes through.
+    An `immutable` one is a SQLite file that nobody writes.
 
     Raises:
         ConfigurationError: the address is not of a database this server knows.
     """
 
-    def __init__(self, url: str | URL, *, threads: int = 8) -> None:
+    def __init__(self, url: str | URL, *, threads: int = 8, immutable: bool = False) -> None:
         self._url = _known(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self.engine = (
-            _sqlite_engine(self._url, threads)
-            if self.is_sqlite
-            else _postgres_engine(self._url, threads)
-        )
+        if immutable:
+            self.engine = _immutable_engine(self.file, threads)
+        elif self.is_sqlite:
+            self.engine = _sqlite_engine(self._url, threads)
+        else:
+            self.engine = _postgres_engine(self._url, threads)
         self._read_engine, self._snapshot_engine, self._write_engine = _modes(self.engine)
         self._readers = ThreadPoolExecutor(threads, "database-read")
         # SQLite has one writer at a time: a queue in front of it is fairer than its busy waiting.
@@ -99,6 +112,15 @@ class Database:
 
     def write_now(self, work: Work[T]) -> T:
         return _transaction(self._write_engine, work)
+
+    @property
+    def file(self) -> Path:
+        """Where a SQLite database lies."""
+        return Path(str(self._url.database))
+
+    def has_tables(self) -> bool:
+        """Whether there is any table at all. Raises `StoreUnavailable`."""
+        return self.read_now(lambda c: bool(inspect(c).get_table_names()))
 
     def raw_postgres(self) -> "psycopg.Connection[tuple[object, ...]]":
         """A connection outside the pool that listens. Raises `psycopg.Error`."""
@@ -222,6 +244,22 @@ def _sqlite_engine(url: URL, threads: int) -> Engine:
         connect_args={"check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _immutable_engine(file: Path, threads: int) -> Engine:
+    """Reads a file that nobody changes, and leaves not a byte of its own beside it."""
+    address = f"file:{quote(str(file))}?mode=ro&immutable=1"
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: sqlite3.connect(
+            address, uri=True, check_same_thread=False, isolation_level=None
+        ),
+        poolclass=QueuePool,
+        pool_size=threads,
+        hide_parameters=True,
+    )
     event.listen(engine, "begin", _begin)
     return engine
 

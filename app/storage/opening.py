@@ -44,6 +44,13 @@ def open_vault(database: Database, keyset: Keyset, follow: Follow | None = None)
     return Vault(keys, database_id, secret)
 
 
+def unlock(database: Database, keyset: Keyset) -> Vault:
+    """The vault of a database that is only read. Raises `ConfigurationError` like `open_vault`."""
+    with at_start("cannot read the database"):
+        database_id, secret = database.snapshot_now(lambda c: _unlock(c, keyset))
+    return Vault(keyset, database_id, secret)
+
+
 def introduce(database: Database, keyset: Keyset) -> None:
     """Make the database know every key of `keyset` that may be used."""
     if database.snapshot_now(lambda c: _usable(keyset) - _met(c)):

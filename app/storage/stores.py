@@ -46,7 +46,7 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
     # Before a folder is made: whatever is wrong with a keyset, nothing was written. The stamp is
     # taken before reading, so that a change in between is seen as one.
     stamp, known = source.stamp(), _known(source)
-    _make_folders(data)
+    make_folders(data)
     with ExitStack() as stack:
         # Several first starts on one folder would each make a keyset, and SQLite refuses all but
         # one of them while the journal is chosen.
@@ -76,8 +76,8 @@ def _refuse_beside_database(data: Path, source: KeysetSource) -> None:
         )
 
 
-def _make_folders(data: Path) -> None:
-    """For the owner alone. The parent of `data` must exist.
+def make_folders(data: Path) -> None:
+    """Those of a data folder, for the owner alone. The parent of `data` must exist.
 
     A mistyped path or a disk that is not mounted must not become a new, empty database.
     """

@@ -1,5 +1,6 @@
 """The databases a server can stand on."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,22 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
         connection.execute(text("CREATE DATABASE served"))
         yield postgres.set(database="served").render_as_string(hide_password=False)
         connection.execute(text("DROP DATABASE served WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Like `database_url`, for one test alone."""
+    if request.param == "sqlite":
+        yield None
+        return
+    postgres: URL = request.getfixturevalue("postgres")
+    name = f"fresh_{secrets.token_hex(4)}"
+    engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield postgres.set(database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
 
 

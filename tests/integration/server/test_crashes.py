@@ -96,8 +96,8 @@ class Cell:
 
 
 @pytest.fixture
-def cell(foundry: Foundry, tmp_path: Path, database_url: str | None) -> Iterator[Cell]:
-    cell = Cell(foundry, tmp_path / "data", database_url, seed=secrets.randbits(32))
+def cell(foundry: Foundry, tmp_path: Path, fresh_url: str | None) -> Iterator[Cell]:
+    cell = Cell(foundry, tmp_path / "data", fresh_url, seed=secrets.randbits(32))
     yield cell
     cell.server.kill()
     file = tmp_path / "data" / "database" / "facereco.db"
@@ -154,9 +154,9 @@ def test_twenty_kills_at_each_fault_point(cell: Cell, capsys: pytest.CaptureFixt
 
 
 def test_a_kill_while_the_first_tables_are_made_leaves_an_empty_database(
-    foundry: Foundry, tmp_path: Path, database_url: str | None
+    foundry: Foundry, tmp_path: Path, fresh_url: str | None
 ):
-    settings = {"database_url": database_url} if database_url else {}
+    settings = {"database_url": fresh_url} if fresh_url else {}
     server = FastServer(
         tmp_path / "data", {**settings, "test": "1", "test_faults": "migrate.before-commit=kill"}
     )
