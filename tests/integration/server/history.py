@@ -190,13 +190,14 @@ def live_together(
     return threads
 
 
-def listed_faces(wire: Wire, group: str) -> dict[str, str]:
-    """Every face of a group with the external id it was registered under."""
+def listed_faces(wire: Wire, group: str, *, named: bool = True) -> dict[str, str]:
+    """Every face of a group with the external id it was registered under, if it was `named`."""
     found: dict[str, str] = {}
     token = ""
     while True:
         page = wire.ask("GET", f"/groups/{group}/faces?limit=200{token}")
-        found |= {face["faceId"]: face["externalImageId"] for face in page["faces"]}
+        names = (face["externalImageId"] if named else "" for face in page["faces"])
+        found |= zip((face["faceId"] for face in page["faces"]), names, strict=True)
         if not page["nextToken"]:
             return found
         token = f"&next-token={page['nextToken']}"
