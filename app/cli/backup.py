@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.auditing import acting, keyset_of
 from app.cli.options import Data
+from app.domain.values import AuditEntry
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,11 +34,11 @@ def create(
     """Write a backup of one moment into a new folder; servers go on meanwhile."""
     from app.main import obey_test_faults
     from app.storage import backups
-    from app.storage.stores import open_storage
 
     settings = Settings.read(data=data)
     obey_test_faults(settings)
-    with open_storage(settings.data, settings.database, settings.keyset) as storage:
+    entry = AuditEntry("backup.create", detail="with keyset" if with_keyset else None)
+    with acting(settings, entry) as storage:
         manifest = backups.create(storage, folder, with_keyset=with_keyset)
     typer.echo(f"{folder}: {_counted(manifest)}")
     if with_keyset:
@@ -47,10 +49,9 @@ def create(
 def verify(folder: Folder, data: Data = None) -> None:
     """Check every byte and open every vector, with the keyset in use or the backup's own."""
     from app.storage import backups
-    from app.storage.keyrings import KeysetFile
 
     settings = Settings.read(data=data)
-    manifest, found = backups.verify(folder, KeysetFile(settings.keyset), _progress)
+    manifest, found = backups.verify(folder, keyset_of(settings), _progress)
     typer.echo(f"{folder}: {_counted(manifest)}, of {manifest.created}")
     _tell_broken(found)
 
@@ -67,11 +68,10 @@ def restore(
     """Bring a backup back where there is no database, without what was erased since."""
     from app.main import obey_test_faults
     from app.storage import backups
-    from app.storage.keyrings import KeysetFile
 
     settings = Settings.read(data=data)
     obey_test_faults(settings)
-    keyset = KeysetFile(settings.keyset)
+    keyset = keyset_of(settings)
     done = backups.restore(folder, settings.data, settings.database, keyset, ledger or [])
     typer.echo(f"restored {done.groups} groups with {done.faces} faces")
     if done.ledgers:

@@ -68,6 +68,15 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite", database=str(path))
 
 
+def is_there(url: str | URL) -> bool:
+    """Whether there may be a database at an address: a file that exists, or any server.
+
+    Raises `ConfigurationError` like `Database`.
+    """
+    known = _known(url)
+    return known.get_backend_name() != "sqlite" or Path(str(known.database)).exists()
+
+
 class Database:
     """Runs transactions, each in a thread of its own room so that the event loop never waits.
 

@@ -69,8 +69,10 @@ class Erasures:
         rows = self._database.read_now(lambda c: c.execute(_NOTES).all())
         if not rows:
             return 0
-        limit = datetime.now(UTC) - patience
-        self._write([_noted(r) for r in rows if r.at <= limit and r.seq not in self._written])
+        now = datetime.now(UTC)
+        # A note of the future was made by a clock that was wrong: nobody knows how old it is.
+        fresh = {row.seq for row in rows if now - patience < row.at <= now}
+        self._write([_noted(r) for r in rows if r.seq not in fresh | self._written])
         settled = self._written.intersection(row.seq for row in rows)
         if settled:
             self._database.write_now(lambda c: c.execute(_SETTLE, {"settled": sorted(settled)}))

@@ -1,5 +1,6 @@
 """Brings a database to the schema this code knows, or says why it cannot."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table, text
@@ -19,8 +20,14 @@ _VERSION = table("alembic_version", column("version_num"))
 _LOCK = 0x66616365_6D696772
 
 
-def migrate(database: Database) -> None:
+def _anything_goes(_connection: Connection) -> None:
+    """No objection."""
+
+
+def migrate(database: Database, accept: Callable[[Connection], None] = _anything_goes) -> None:
     """Upgrade to the newest schema, one process at a time; a no-op costs one SELECT.
+
+    Before an older schema is touched `accept` looks at it, and may raise `ConfigurationError`.
 
     Raises:
         ConfigurationError: the schema is newer than this code, the tables are not ours, or the
@@ -28,7 +35,7 @@ def migrate(database: Database) -> None:
     """
     with at_start("cannot use the database"):
         if not database.snapshot_now(is_current):
-            database.write_now(_upgrade)
+            database.write_now(lambda c: _upgrade(c, accept))
 
 
 def is_current(connection: Connection) -> bool:
@@ -55,10 +62,12 @@ def _refuse_foreign_tables(connection: Connection) -> None:
         raise ConfigurationError("the database holds tables that this server did not make")
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, accept: Callable[[Connection], None]) -> None:
     _lock(connection)
     if is_current(connection):
         return  # another replica was faster
+    if _revision(connection) is not None:
+        accept(connection)
     # Half a second of imports, so only when there is something to do.
     from alembic import command
     from alembic.config import Config

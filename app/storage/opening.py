@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert, select, text
@@ -42,6 +42,25 @@ def open_vault(database: Database, keyset: Keyset, follow: Follow | None = None)
         introduce(database, keyset)
     keys = keyset if follow is None else follow(lambda changed: accept(database, changed))
     return Vault(keys, database_id, secret)
+
+
+def compare(connection: Connection, keyset: Keyset | None) -> None:
+    """Refuse a foreign keyset for a database of any schema so far, before it is migrated.
+
+    Only by columns that every schema has; whatever else is wrong is told after the migration.
+    Raises `ConfigurationError`.
+    """
+    database_id = connection.scalar(select(server.c.database_id))
+    if database_id is None:
+        return  # made, and never opened
+    rows = connection.execute(select(key_checks.c.key_id, key_checks.c.sealed)).all()
+    checks = {row.key_id: row.sealed for row in rows}
+    if keyset is None or not checks.keys() & keyset.keys.keys():
+        names = ", ".join(sorted(checks))
+        raise ConfigurationError(
+            f"the database was written with key {names}, which this keyset lacks"
+        )
+    _open_checks(keyset, Masters(keyset, database_id), checks)
 
 
 def unlock(database: Database, keyset: Keyset) -> Vault:
@@ -129,6 +148,10 @@ def _compare(keyset: Keyset, masters: Masters, rows: Sequence[AnyRow]) -> None:
         raise ConfigurationError(
             f"its primary key {keyset.primary} was taken out of service: the keyset is an older one"
         )
+    _open_checks(keyset, masters, checks)
+
+
+def _open_checks(keyset: Keyset, masters: Masters, checks: Mapping[str, bytes]) -> None:
     for key_id in checks.keys() & _usable(keyset):
         try:
             masters.open(Sealed(key_id, checks[key_id]), _CHECK_PURPOSE)

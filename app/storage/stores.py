@@ -1,20 +1,20 @@
 """Opens a database with its keyset, or makes both where there is neither."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from app.domain.errors import ConfigurationError
-from app.storage.database import Database
+from app.storage.database import Database, at_start, is_there
 from app.storage.erasures import Erasures
 from app.storage.keyrings import KeysetFile, KeysetSource, LiveKeyset, locked_folder
 from app.storage.keys import SqlKeyRegistry
 from app.storage.keysets import Keyset
 from app.storage.ledger import Ledger
-from app.storage.migrate import migrate
-from app.storage.opening import is_new, open_vault
+from app.storage.migrate import is_current, migrate
+from app.storage.opening import compare, is_new, open_vault
 from app.storage.vault import Vault
 
 LEDGER = "erasures.jsonl"
@@ -46,6 +46,7 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
     # Before a folder is made: whatever is wrong with a keyset, nothing was written. The stamp is
     # taken before reading, so that a change in between is seen as one.
     stamp, known = source.stamp(), _known(source)
+    _refuse_unusable(url)
     make_folders(data)
     with ExitStack() as stack:
         # Several first starts on one folder would each make a keyset, and SQLite refuses all but
@@ -55,7 +56,7 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
                 stamp, known = source.stamp(), _known(source)
             database = Database(url)
             stack.callback(database.close)
-            migrate(database)
+            migrate(database, partial(compare, keyset=known))
             first = known or _new_keyset(source, database)
             vault = open_vault(database, first, partial(LiveKeyset, source, first, stamp))
         ledger = Ledger(data / "ledger" / LEDGER, vault.database_id)
@@ -74,6 +75,13 @@ def _refuse_beside_database(data: Path, source: KeysetSource) -> None:
         raise ConfigurationError(
             f"keyset {source}: it is in the folder of the database, so a copy of one has both"
         )
+
+
+def _refuse_unusable(url: str) -> None:
+    """Before a folder is made: a database that cannot be used, or is newer, changes nothing."""
+    if is_there(url):
+        with closing(Database(url)) as database, at_start("cannot use the database"):
+            database.snapshot_now(is_current)
 
 
 def make_folders(data: Path) -> None:

@@ -1,10 +1,14 @@
 """Starting and stopping, keys and refusals, as an operator sees them."""
 
+import contextlib
 import json
 import re
 import socket
+import sqlite3
 import stat
+import struct
 import subprocess
+import threading
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -290,6 +294,76 @@ def installed(lock: str) -> bool:
     """Whether `.venv` holds what the lock file names, as the launcher itself asks."""
     marker = ROOT / ".venv" / lock
     return marker.exists() and marker.read_bytes() == (ROOT / lock).read_bytes()
+
+
+@pytest.fixture
+def stingy_postgres():
+    """Speaks just enough PostgreSQL to ask for a password and to refuse it."""
+
+    def refuse(connection: socket.socket) -> None:
+        with connection:
+            while True:
+                length, code = struct.unpack("!ii", connection.recv(8))
+                connection.recv(length - 8) if length > 8 else b""
+                if code == 80877103:  # SSLRequest
+                    connection.sendall(b"N")
+                    continue
+                connection.sendall(b"R" + struct.pack("!ii", 8, 3))
+                connection.recv(1024)
+                fields = b"SFATAL\0C28P01\0Mpassword authentication failed\0\0"
+                connection.sendall(b"E" + struct.pack("!i", 4 + len(fields)) + fields)
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    refuse(listener.accept()[0])
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_wrong_password_is_one_line_and_nothing_is_written(tmp_path, stingy_postgres):
+    url = f"postgresql://facereco:hunter2@127.0.0.1:{stingy_postgres}/facereco"
+
+    done = command("serve", "--data", str(tmp_path / "data"), database_url=url)
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert one_line(done.stderr)
+    assert "password" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreachable_host_is_one_line_and_nothing_is_written(tmp_path):
+    url = "postgresql://facereco:hunter2@127.0.0.1:1/facereco"
+
+    done = command("serve", "--data", str(tmp_path / "data"), database_url=url)
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert one_line(done.stderr)
+    assert "hunter2" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_a_newer_schema_is_one_line_and_keeps_every_byte(tmp_path):
+    command("keys", "create", "--data", str(tmp_path / "data"), "--name", "gate")
+    file = tmp_path / "data" / "database" / "facereco.db"
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    (tmp_path / "data" / "ledger").rmdir()
+    before = file.read_bytes()
+
+    done = command("serve", "--data", str(tmp_path / "data"))
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert one_line(done.stderr)
+    assert "newer" in done.stderr
+    assert file.read_bytes() == before
+    assert not (tmp_path / "data" / "ledger").exists()
 
 
 @pytest.mark.skipif(

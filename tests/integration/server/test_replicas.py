@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,7 +191,8 @@ def test_three_minutes_of_changes_and_a_thousand_probes(
 def test_a_quota_is_filled_exactly_by_many_clients_of_two_servers(pair: Pair):
     with closing(pair.wire(0)) as wire:
         wire.ask("POST", "/groups", {"groupId": "staff"})
-    gate, answers = threading.Barrier(32), []
+    gate = threading.Barrier(32)
+    answers: list[tuple[int, dict[str, Any]]] = []
 
     def register(number: int) -> None:
         body = {"image": people(*range(number * 20, number * 20 + 20)), "limit": 20}

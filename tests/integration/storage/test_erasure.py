@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +99,21 @@ async def test_a_note_that_a_crash_kept_from_the_ledger_is_written_by_the_next_s
     settled = next_server.sweep(patience=AT_ONCE)
 
     assert (too_early, settled) == (0, 1)
+    assert [erasure.name for erasure in ledger.read()] == [face.face_id]
+
+
+@pytest.mark.parametrize("years", [-30, 30])
+async def test_a_note_by_a_clock_that_was_wrong_is_written_all_the_same(
+    storage: Storage, ledger: Ledger, years: int
+):
+    group = await storage.group(await storage.tenant())
+    [face] = await storage.faces.add(group, [new_face()], quota=10)
+    await storage.faces.delete(group, face.face_id)
+    then = datetime.now(UTC) + timedelta(days=365 * years)
+    storage.database.write_now(lambda c: c.execute(erasures.update().values(at=then)))
+
+    Erasures(storage.database, ledger).sweep()
+
     assert [erasure.name for erasure in ledger.read()] == [face.face_id]
 
 

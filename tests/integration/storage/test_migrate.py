@@ -1,19 +1,25 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, inspect, text
 
 from app.domain.errors import ConfigurationError
 from app.storage.database import Database
+from app.storage.keysets import Keyset
 from app.storage.migrate import MIGRATIONS, REVISIONS, migrate
+from app.storage.opening import compare
 from app.storage.tables import METADATA
+from app.storage.vault import Masters
 from tests.integration.storage.opened import in_threads
 
 
@@ -130,6 +136,42 @@ def test_a_migration_that_fails_leaves_nothing_behind(
         migrate(database)
 
     assert tables(database) == set()
+
+
+def test_a_foreign_keyset_is_refused_before_an_older_schema_is_touched(database: Database):
+    def downgrade(connection):
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, "0001")
+
+    database.write_now(downgrade)
+    ours = Keyset.generate()
+    masters = Masters(ours, "database-1")
+    sealed = masters.seal(b"facereco key check", "key-check")
+    database.write_now(
+        lambda c: c.execute(
+            text(
+                "INSERT INTO server (id, database_id, sealed_secret, key_id, created)"
+                " VALUES (1, 'database-1', :sealed, :key, CURRENT_TIMESTAMP)"
+            ),
+            {"sealed": sealed.record, "key": sealed.key_id},
+        )
+    )
+    check = text("INSERT INTO key_checks (key_id, sealed) VALUES (:key, :sealed)")
+    database.write_now(lambda c: c.execute(check, {"key": sealed.key_id, "sealed": sealed.record}))
+    other = Keyset.generate()
+    same_name = replace(other.keys[other.primary], id=ours.primary)
+    forged = Keyset(ours.primary, {ours.primary: same_name})
+
+    version = text("SELECT version_num FROM alembic_version")
+    for keyset in (None, Keyset.generate(), forged):
+        with pytest.raises(ConfigurationError, match=ours.primary):
+            migrate(database, partial(compare, keyset=keyset))
+        assert database.read_now(lambda c: c.scalar(version)) == "0001"
+
+    migrate(database, partial(compare, keyset=ours))
+
+    assert tables(database) == {*METADATA.tables, "alembic_version"}
 
 
 def test_nothing_to_do_means_no_half_second_of_imports(tmp_path):
