@@ -23,11 +23,13 @@ def crowd() -> bytes:
     return (Path(spec.origin).parent / "data" / "images" / "t1.jpg").read_bytes()
 
 
+@cache
 def padded(size: int) -> bytes:
     """The crowd in a file of `size` bytes; what follows the end of a JPEG counts for nothing."""
     return crowd().ljust(size, b"\0")
 
 
+@cache
 def blank(side: int) -> bytes:
     """A grey PNG of `side` x `side` px without a face."""
     rows = (b"\0" + b"\x80" * side) * side
@@ -36,11 +38,13 @@ def blank(side: int) -> bytes:
     return PNG + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
+@cache
 def no_picture() -> bytes:
     """A file that says it is a PNG and cannot be decoded."""
     return PNG + b"not a picture" * 20
 
 
+@cache
 def base64(picture: bytes) -> str:
     """A picture as JSON carries it."""
     return b64encode(picture).decode()
