@@ -39,6 +39,11 @@ def _networks(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _number(value: object) -> object:
+    # A Literal takes no text for a number, and a variable is always text.
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class Settings(BaseSettings):
     """What an operator may set; each as an environment variable `FACERECO_<NAME>`."""
 
@@ -121,7 +126,7 @@ class Settings(BaseSettings):
     time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         "Asia/Seoul", description="Zone of `createTime`."
     )
-    confidence_scale: Literal[1, 100] = Field(
+    confidence_scale: Annotated[Literal[1, 100], BeforeValidator(_number)] = Field(
         100, description="Full confidence as 100, or as 1 like the guides' later samples."
     )
     page_token_ttl: int = Field(86_400, ge=60, description="Seconds a next-token is valid.")
