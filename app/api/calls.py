@@ -26,6 +26,7 @@ from app.domain.errors import (
     ImageTooLarge,
     InternalError,
     InvalidParameter,
+    Picture,
     UnknownAppKey,
     WrongSecretKey,
 )
@@ -85,7 +86,7 @@ class Call:
         # A refusal costs nothing yet: the body has not been read.
         self.services.line.check(self.tenant.id)
         limit = count * _room_for(self.revision.image.max_bytes) + SMALL_BODY
-        raw = await self._body.read(limit, ImageTooLarge())
+        raw = await self._body.read(limit, _too_large(count))
         self._attention.watch(self.request.receive)
         content_type = self.request.headers.get("content-type", "")
         if self.revision.forms and is_form(content_type):
@@ -116,6 +117,13 @@ class Call:
         if len(values) > 1:
             raise InvalidParameter(f"{name} is given more than once")
         return values[0] if values else None
+
+
+def _too_large(count: int) -> ImageTooLarge:
+    """Of two pictures it may be either: nobody reads on to see. The first one is named."""
+    error = ImageTooLarge()
+    error.picture = Picture.SOURCE if count > 1 else None
+    return error
 
 
 def _room_for(picture: int) -> int:

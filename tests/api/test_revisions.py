@@ -327,6 +327,25 @@ def test_a_body_may_hold_the_largest_picture_in_lines_of_base64(scene, revision,
 
 
 @pytest.mark.parametrize(
+    ("revision", "token"),
+    [
+        ("alpha", "ImageImageTooLargeException:Source"),
+        ("2021", "ImageImageTooLargeException:Source"),
+        ("v1.0", "ImageTooLargeException"),
+        ("v2.0", "ImageTooLargeException"),
+    ],
+)
+def test_two_pictures_longer_than_a_body_may_be_have_a_token_that_compare_documents(
+    scene, revision, token
+):
+    path = "/faces/compare" if revision == "v2.0" else "/compare?threshold=90"
+
+    answer = scene.call("POST", path, content=b" " * 15_000_000)
+
+    assert told(answer)[1] == token
+
+
+@pytest.mark.parametrize(
     ("revision", "most"), [("alpha", 100), ("2021", 20), ("v1.0", 20), ("v2.0", 20)]
 )
 def test_so_many_faces_are_reported_and_registered_at_most(scene, revision, most):
