@@ -2,8 +2,9 @@
 
     python -m benchmarks.load.guessing [--samples 10000] [--json]
 
-Both are sent over one connection in random order, each with keys never used before, to a key of
-v2.0 and one of the first revision. Told are the medians and the p-value of the two-sample
+As somebody tries who wants to know whether an appKey exists: one invented and one that does exist,
+over one connection in random order, each time with another secretKey, under v2.0 and in the first
+revision. Told are the medians and the p-value of the two-sample
 Kolmogorov-Smirnov test: small means that the two are told apart.
 """
 
@@ -34,26 +35,18 @@ def invented(length: int) -> str:
     return "".join(secrets.choice(LETTERS) for _ in range(length))
 
 
-def unknown(prefix: str, _: Key) -> bytes:
-    return _request(prefix, invented(22))
-
-
-def wrong(prefix: str, key: Key) -> bytes:
-    return _request(prefix, key.app_key)
-
-
-def _request(prefix: str, app_key: str) -> bytes:
+def guess(prefix: str, app_key: str) -> bytes:
     return request("GET", f"{prefix}/appkeys/{app_key}/groups?limit=1", Authorization=invented(40))
 
 
 async def timed(client: Client, prefix: str, key: Key, samples: int) -> tuple[Timed, Timed]:
     """Seconds of each kind."""
-    kinds = (unknown, wrong)
+    app_keys = (invented(len(key.app_key)), key.app_key)
     order = [UNKNOWN, WRONG] * (SETTLE + samples)
     random.shuffle(order)
     taken: tuple[list[float], list[float]] = ([], [])
     for kind in order:
-        outcome = await client.ask(kinds[kind](prefix, key))
+        outcome = await client.ask(guess(prefix, app_keys[kind]))
         if outcome.code not in {-41000, -41005}:
             raise SystemExit(f"answered {outcome.code} {outcome.detail}")
         taken[kind].append(outcome.seconds)

@@ -1,6 +1,6 @@
 """Whether memory and open files stay where they are under a mixed load that goes on and on.
 
-    python -m benchmarks.load.soak [--minutes 30] [--json]
+    python -m benchmarks.load.soak [--minutes 30] [--clients 6] [--pause 0] [--json]
 
 Everything a server does, right and wrong: pictures found, registered, searched, compared, deleted,
 groups made and deleted, broken files, wrong keys, refused addresses, clients that hang up. Memory
@@ -125,6 +125,7 @@ async def run(options: argparse.Namespace, server: Server) -> dict[str, object]:
     async def keep_on(load: Load) -> None:
         while time.monotonic() < end:
             await load.step()
+            await asyncio.sleep(options.pause)
 
     looks: list[tuple[float, float, int]] = []
     start = time.monotonic()
@@ -183,6 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--clients", type=int, default=6)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between requests")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with serving(None, workers="2", decoders="2", guesses="100000") as server:
