@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from app.domain.faults import Faults
 from app.domain.values import AuditEntry
 from app.settings import Settings
 from app.telemetry.audit import Sync, Trail
@@ -30,6 +31,8 @@ def opened(settings: Settings) -> Iterator["Storage"]:
     # Half a second of imports that `--help` does without.
     from app.storage.stores import open_storage
 
+    if settings.test_faults is not None:
+        Faults.parse(settings.test_faults).listen()
     with open_storage(settings.data, settings.database, keyset_of(settings)) as storage:
         yield storage
 

@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, select, update
 
 from app.domain.errors import InvalidParameter, RecordCorrupt
+from app.domain.faults import FaultPoint, reached
 from app.storage.database import AnyRow, Database
 from app.storage.keyrings import KeysetSource
 from app.storage.keysets import Keyset, KeyStatus
@@ -156,6 +157,7 @@ class KeyLife:
     def _batches(self) -> Iterator[list[tuple[int, bool]]]:
         after = 0
         while batch := self._database.write_now(partial(self._rewrap, after=after)):
+            reached(FaultPoint.REWRAP_AFTER_COMMIT)
             after = batch[-1][0]
             yield batch
 
@@ -167,6 +169,7 @@ class KeyLife:
         moved = list(self._moved(rows))
         if moved:
             connection.execute(_PUT, moved)
+        reached(FaultPoint.REWRAP_BEFORE_COMMIT)
         good = {put["group_row"] for put in moved}
         return [(row.row, row.row in good) for row in rows]
 

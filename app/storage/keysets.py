@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import ConfigurationError, InvalidParameter
+from app.domain.faults import FaultPoint, reached
 
 KEY_BYTES = 32
 _ALGORITHM = "AES256_GCM"
@@ -195,6 +196,7 @@ def _put(path: Path, content: bytes, into_place: Callable[[Path, Path], None]) -
     try:
         try:
             _write_synced(draft, content)
+            reached(FaultPoint.KEYSET_BEFORE_RENAME)
             into_place(draft, path)
         finally:
             draft.unlink(missing_ok=True)
