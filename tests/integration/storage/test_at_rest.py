@@ -22,21 +22,22 @@ def files_of(url: URL) -> list[Path]:
     return [path for path in Path(str(url.query["host"])).rglob("*") if path.is_file()]
 
 
-def found(url: URL, secret: bytes) -> list[str]:
-    """The files that hold a block of `secret`, wherever in the file it may begin."""
+def holds_any(content: bytes, secret: bytes) -> bool:
+    """Whether a block of `secret` is in `content`, wherever it may begin."""
     blocks = np.frombuffer(secret[: len(secret) // BLOCK * BLOCK], dtype=np.uint64)
     likely = np.zeros(2**16, dtype=bool)
     likely[blocks & 0xFFFF] = True
+    for start in range(min(BLOCK, len(content))):
+        count = (len(content) - start) // BLOCK
+        windows = np.frombuffer(content, dtype=np.uint64, count=count, offset=start)
+        if np.isin(windows[likely[windows & 0xFFFF]], blocks).any():
+            return True
+    return False
 
-    def holds(content: bytes) -> bool:
-        for start in range(min(BLOCK, len(content))):
-            count = (len(content) - start) // BLOCK
-            windows = np.frombuffer(content, dtype=np.uint64, count=count, offset=start)
-            if np.isin(windows[likely[windows & 0xFFFF]], blocks).any():
-                return True
-        return False
 
-    return [path.name for path in files_of(url) if holds(path.read_bytes())]
+def found(url: URL, secret: bytes) -> list[str]:
+    """The files that hold a block of `secret`."""
+    return [path.name for path in files_of(url) if holds_any(path.read_bytes(), secret)]
 
 
 @pytest.fixture
