@@ -36,7 +36,9 @@ def _folders(value: object) -> object:
 
 
 def _networks(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",")] if value.strip() else []
 
 
 def _number(value: object) -> object:
