@@ -23,7 +23,7 @@ from app.cli.__main__ import app
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-P", "-m", "app.cli")
-START = 60.0  # seconds; generous, for a machine that has much else to do
+START = 180.0  # seconds; generous, for a machine that has much else to do
 
 
 def environment(**settings: str) -> dict[str, str]:
