@@ -259,8 +259,33 @@ def _points(value: list[Any], _: Mapping[str, Any]) -> str | None:
     return None if kinds == Counter(LANDMARKS) else f"each of {', '.join(sorted(LANDMARKS))}"
 
 
+def _falling(measure: Callable[[Mapping[str, Any]], float], documented: str) -> Rule:
+    """Elements with the highest measure first."""
+
+    def rule(value: list[Any], _: Mapping[str, Any]) -> str | None:
+        try:
+            measures = [measure(element) for element in value]
+        except (KeyError, TypeError):
+            return None  # told at the element itself
+        return None if measures == sorted(measures, reverse=True) else documented
+
+    return rule
+
+
+def _area(face: Mapping[str, Any]) -> float:
+    """Of the box, rounded far below a pixel: sides come as fractions of the picture's."""
+    box = face["bbox"]
+    return round(float((box["x1"] - box["x0"]) * (box["y1"] - box["y0"])), 9)
+
+
+_BY_SIMILARITY = _falling(lambda match: float(match["similarity"]), "highest similarity first")
+_BY_SIZE = _falling(_area, "largest first")
+
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
+        **dict.fromkeys(("matchFaces", "matchedFaceDetails"), _BY_SIMILARITY),
+        "unmatchedFaceDetails": _BY_SIMILARITY,
+        **dict.fromkeys(("faceDetails", "addedFaceDetails"), _BY_SIZE),
         **dict.fromkeys(("x0", "y0", "x1", "y1"), _within(0, 1)),
         **dict.fromkeys(("similarity", "confidence"), _within(0, 100)),
         **dict.fromkeys(("landmarks[].x", "landmarks[].y"), _within(0, 1)),

@@ -243,6 +243,36 @@ def test_places_in_a_picture_are_where_they_can_be(changed, wrong):
     assert set(verdicts(body, Expected(0, "Success", DETAILS))) == set(wrong)
 
 
+def boxed(side):
+    return {"bbox": {"x0": 0.0, "y0": 0.0, "x1": side, "y1": side}}
+
+
+@pytest.mark.parametrize(
+    ("name", "elements", "right"),
+    [
+        ("matchFaces", [{"similarity": 99}, {"similarity": 98.5}, {"similarity": 98.5}], True),
+        ("matchFaces", [{"similarity": 98}, {"similarity": 99}], False),
+        ("unmatchedFaceDetails", [{"similarity": 1}, {"similarity": 2}], False),
+        ("matchFaces", [{"similarity": None}, {"similarity": 99}], True),
+        ("faceDetails", [boxed(0.5), boxed(0.5), boxed(0.1)], True),
+        ("faceDetails", [boxed(0.1), boxed(0.5)], False),
+        ("addedFaceDetails", [boxed(0.1), boxed(0.5)], False),
+        ("faceDetails", [{"bbox": None}, boxed(0.5)], True),
+    ],
+)
+def test_the_most_alike_and_the_largest_come_first(name, elements, right):
+    fields = {f"data.{name}": Field(f"data.{name}", "array", True, None, "")}
+    body = {"header": HEADER, "data": {name: elements}}
+
+    [row] = [
+        r
+        for r in judged(Answer(200, JSON, body), Expected(0, "Success", fields))
+        if r.field == f"data.{name}"
+    ]
+
+    assert (row.verdict == Verdict.AS_DOCUMENTED) is right
+
+
 def test_long_values_are_told_by_their_length():
     assert shown("x" * 4_000_000) == "a string of 4000000 characters"
     assert shown([1, 2]) == "an array of 2"
