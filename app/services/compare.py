@@ -1,8 +1,10 @@
 """Comparing the largest face of one picture with every face of another."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from app.domain.calibration import cosine
 from app.domain.errors import ImageError, NoFaceFound, Picture
@@ -17,6 +19,9 @@ from app.domain.values import (
     Wanted,
 )
 from app.services.detect import DetectFaces, embedding_of, largest
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +64,44 @@ class CompareFaces:
             replace(wanted, embeddings=1, max_faces=1),
             replace(wanted, embeddings=EVERY_FACE),
         )
-        faces, others = await _source_first(
-            self._found(source, limits, one, Picture.SOURCE),
-            self._found(target, limits, every, Picture.TARGET),
+        file, other = await _source_first(
+            self._fetched(source, limits), self._attempted(target, limits)
         )
+        # One turn for both: a request that had its turn is not refused in the middle.
+        async with self._detect.turn():
+            faces, others = await _source_first(
+                _some(self._found(file, limits, one, Picture.SOURCE)),
+                self._found(other, limits, every, Picture.TARGET),
+            )
         face, embedding = largest(faces)
         compared = self._similarities(embedding, others)
         matched = [other for other in compared if other.similarity >= threshold]
         return Comparison(model, face, matched, compared[len(matched) :])
 
-    async def _found(
-        self, reference: ImageReference, limits: ImageLimits, wanted: Wanted, picture: Picture
-    ) -> list[Face]:
+    async def _fetched(self, source: ImageReference, limits: ImageLimits) -> ImageReference:
+        with _about(Picture.SOURCE):
+            return await self._detect.fetch(source, limits)
+
+    async def _attempted(
+        self, target: ImageReference, limits: ImageLimits
+    ) -> ImageReference | ImageError:
+        """What is wrong with the target is of interest once the source is known to be fine."""
         try:
-            return await self._detect(reference, limits, wanted, self._vision.default_model)
+            return await self._detect.fetch(target, limits)
         except ImageError as error:
-            error.picture = picture
-            raise
+            return error
+
+    async def _found(
+        self,
+        file: ImageReference | ImageError,
+        limits: ImageLimits,
+        wanted: Wanted,
+        picture: Picture,
+    ) -> list[Face]:
+        with _about(picture):
+            if isinstance(file, ImageError):
+                raise file
+            return await self._detect.find(file, limits, wanted, self._vision.default_model)
 
     def _similarities(self, source: Embedding, faces: list[Face]) -> list[ComparedFace]:
         similarity = self._vision.calibration(self._vision.default_model).similarity
@@ -93,15 +119,25 @@ async def _some(finding: Coroutine[None, None, list[Face]]) -> list[Face]:
     return faces
 
 
+@contextmanager
+def _about(picture: Picture) -> Iterator[None]:
+    """Errors of the block say which picture they are about."""
+    try:
+        yield
+    except ImageError as error:
+        error.picture = picture
+        raise
+
+
 async def _source_first(
-    source: Coroutine[None, None, list[Face]], target: Coroutine[None, None, list[Face]]
-) -> tuple[list[Face], list[Face]]:
+    source: Coroutine[None, None, S], target: Coroutine[None, None, T]
+) -> tuple[S, T]:
     """Work on both at once; what is wrong with the source is told whatever the target is like."""
     targeting = asyncio.ensure_future(target)
     try:
-        faces = await _some(source)
+        first = await source
     except BaseException:
         targeting.cancel()
         await asyncio.gather(targeting, return_exceptions=True)
         raise
-    return faces, await targeting
+    return first, await targeting

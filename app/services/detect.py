@@ -1,5 +1,7 @@
 """Finding the faces of a picture."""
 
+from contextlib import AbstractAsyncContextManager
+
 from app.domain.errors import NoFaceFound
 from app.domain.ports import ImageSource, Vision
 from app.domain.values import (
@@ -33,10 +35,24 @@ class DetectFaces:
         Raises `ImageError`, `ImageTooSmall`, `Overloaded`, `Abandoned`.
         """
         # A slow address keeps nobody else waiting: only what costs the machine stands in line.
-        file = await self._images.fetch(reference, limits)
-        async with self._line.turn():
-            image = await self._images.open(file, limits)
-            return await self._vision.analyze(image, wanted, model)
+        file = await self.fetch(reference, limits)
+        async with self.turn():
+            return await self.find(file, limits, wanted, model)
+
+    async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
+        """The picture as a file, wherever it came from. Raises `ImageError`."""
+        return await self._images.fetch(reference, limits)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The caller's turn to `find`. Entering raises `Overloaded`, `Abandoned`."""
+        return self._line.turn()
+
+    async def find(
+        self, file: ImageReference, limits: ImageLimits, wanted: Wanted, model: ModelVersion | None
+    ) -> list[Face]:
+        """What `__call__` does when it is the caller's turn."""
+        image = await self._images.open(file, limits)
+        return await self._vision.analyze(image, wanted, model)
 
 
 def largest(faces: list[Face]) -> tuple[Face, Embedding]:

@@ -10,9 +10,12 @@ from app.domain.errors import (
     ImageTimeout,
     InvalidImageBytes,
     InvalidImageFormat,
+    InvalidImageUrl,
     NoFaceFound,
+    Picture,
 )
 from app.domain.values import Base64Image
+from app.services.line import Line, LineLimits
 from tests.fakes import ADA, BOB, HALF_ADA, Drawn, FakeImages, House, person
 from tests.unit.services.rooms import EVERYTHING, LIMITS, TENANT, Rooms
 
@@ -118,6 +121,62 @@ async def test_work_on_the_target_stops_when_the_source_is_bad():
         await compare(rooms, Base64Image("source"), Base64Image("target"))
 
     assert images.stopped
+
+
+class SlowDownload(FakeImages):
+    """Fetches the target for ever, or fails at once; notes whether it was told to stop."""
+
+    def __init__(self, failure=None):
+        super().__init__()
+        self.failure = failure
+        self.stopped = False
+
+    async def fetch(self, reference, limits):
+        if reference == Base64Image("target"):
+            if self.failure is not None:
+                raise self.failure
+            try:
+                await asyncio.sleep(2)
+            except asyncio.CancelledError:
+                self.stopped = True
+                raise
+        elif reference == Base64Image("lost"):
+            await asyncio.sleep(0.001)
+            raise InvalidImageUrl
+        return reference
+
+
+async def test_the_download_of_the_target_stops_when_that_of_the_source_fails():
+    images = SlowDownload()
+
+    with pytest.raises(InvalidImageUrl) as failed:
+        await compare(Rooms(House(images=images)), Base64Image("lost"), Base64Image("target"))
+
+    assert images.stopped
+    assert failed.value.picture is Picture.SOURCE
+
+
+async def test_a_source_that_cannot_be_decoded_wins_over_a_target_that_cannot_be_fetched():
+    rooms = Rooms(House(images=SlowDownload(InvalidImageUrl())))
+    rooms.house.spoil("source", InvalidImageFormat())
+    rooms.house.show("fine", SOURCE)
+
+    with pytest.raises(InvalidImageFormat):
+        await compare(rooms, Base64Image("source"), Base64Image("target"))
+    with pytest.raises(InvalidImageUrl) as failed:
+        await compare(rooms, Base64Image("fine"), Base64Image("target"))
+
+    assert failed.value.picture is Picture.TARGET
+
+
+async def test_a_comparison_is_one_turn_in_a_line_with_room_for_no_more():
+    rooms = Rooms(House(line=Line(LineLimits(lanes=1, room=1))))
+    both = rooms.picture(SOURCE), rooms.picture(SOURCE)
+
+    done = await asyncio.gather(compare(rooms, *both), compare(rooms, *both))
+
+    assert [len(result.matched) for result in done] == [1, 1]
+    assert rooms.house.line.working == 0
 
 
 async def test_compare_uses_the_newest_model(rooms):
