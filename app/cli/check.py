@@ -15,7 +15,7 @@ from app.cli.options import AsJson, UsageError
 from app.conformance.cases import Addresses
 from app.conformance.checking import CannotBegin, Result
 from app.conformance.documents import EDITIONS, FILES, LIVENESS
-from app.conformance.http import Credentials
+from app.conformance.http import Credentials, origin
 from app.conformance.plan import Plan, plan
 from app.conformance.provocations import NEEDS_SECRET
 from app.conformance.report import Table, Tally, Veil, document, sums
@@ -105,7 +105,8 @@ def _as_table(session: Session, *, brief: bool) -> bool:
             tally.add(result)
             told += worth.lines(result)
             _print(table.lines(result))
-    _print(["", *table.unprovoked()])
+    if not brief:
+        _print(["", *table.unprovoked()])
     if told and not brief:
         _print(["", "Not as documented, or not the same:", *told])
     _print(["", sums(session.plan, tally, shadowed=len(session.targets) > 1)])
@@ -116,8 +117,10 @@ def _as_json(session: Session) -> bool:
     """Print one JSON object; whether anything differs."""
     with session.results() as found:
         results = list(_counted(session, found))
+    servers = [origin(target.url) for target in session.targets]
     told = document(session.plan, results, _veil(session))
-    typer.echo(json.dumps({**told, "leftBehind": session.left}, ensure_ascii=False))
+    found_all = {"servers": servers, **told, "leftBehind": session.left}
+    typer.echo(json.dumps(found_all, ensure_ascii=False))
     sent = len(results) == len(session.plan.cases)
     return not sent or any(result.differs for result in results)
 
@@ -187,6 +190,8 @@ def _base(url: str) -> str:
 
 
 def _credentials(wanted: Plan, app_key: str, secret_key: str | None) -> Credentials:
+    if not all(key.isascii() and key.isprintable() for key in (app_key, secret_key or "")):
+        raise UsageError("a key is made of printable ASCII characters")
     if wanted.revision not in NEEDS_SECRET:
         return Credentials(app_key)
     if not secret_key:

@@ -1,5 +1,6 @@
 """What a check found, as a table for people and as JSON for programs, with no key in either."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ class Veil:
     def over(self, text: str) -> str:
         """`text` with every key in it replaced."""
         for key in sorted(self.keys, key=len, reverse=True):
-            for spelt in (key, quote(key, safe="")):
+            for spelt in (key, quote(key, safe=""), json.dumps(key, ensure_ascii=False)[1:-1]):
                 text = text.replace(spelt, "{hidden}")
         return text
 

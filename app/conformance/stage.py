@@ -29,7 +29,7 @@ class Stage:
         self.spoofs = True
         self._registering = registering
         self._spoofing = spoofing
-        self._made: list[str] = []
+        self.made: list[str] = []
         self._faces = Answer()
         self.group = self.unused_group()
         self.spare = self.unused_group()
@@ -40,11 +40,11 @@ class Stage:
         The answer to the very first request, which tells whether there is anybody to ask.
         """
         if self._registering is None:
-            self._made.clear()
+            self.made.clear()
             return self._ask_for_life()
         first = self._create(self.group)
         if first.problem == UNREACHED or first.code in REFUSED:
-            self._made.clear()
+            self.made.clear()
         elif first.problem is None:
             self._create(self.spare)
             self._faces = self.register()
@@ -79,7 +79,7 @@ class Stage:
     def unused_group(self, length: int = 0) -> str:
         """An id no group has, to be taken away if there is one at the end."""
         group = (NAME + token_hex(8)).ljust(length, "0")
-        self._made.append(group)
+        self.made.append(group)
         return group
 
     def new_group(self) -> str:
@@ -109,11 +109,10 @@ class Stage:
         page = self.server.ask(Request("GET", path, {**query, "limit": 1}))
         return page.text("nextToken") or ""
 
-    def remove(self) -> list[str]:
-        """Delete every group that was made; those that would not go."""
-        while self._made and self._gone(self._made[-1]):
-            self._made.pop()
-        return list(self._made)
+    def remove(self) -> None:
+        """Delete the groups that were made, until one would not go."""
+        while self.made and self._gone(self.made[-1]):
+            self.made.pop()
 
     def _create(self, group: str) -> Answer:
         return self.server.ask(Request("POST", "/groups", body={"groupId": group}))
@@ -132,4 +131,7 @@ def open_stage(stage: Stage, left: list[str]) -> Iterator[Stage]:
     try:
         yield stage
     finally:
-        left += stage.remove()
+        try:
+            stage.remove()
+        finally:
+            left += stage.made

@@ -284,6 +284,19 @@ def test_its_groups_are_removed_also_when_it_is_interrupted(error):
         assert session.left == []
 
 
+def test_groups_are_named_when_their_removal_is_interrupted():
+    def impatient(request, response):
+        if request.method == "DELETE":
+            raise KeyboardInterrupt
+        return response
+
+    told = pytest.raises(KeyboardInterrupt)
+    with checked("v1.0", impatient, planned=LISTS) as (session, _), told:
+        results(session)
+
+    assert len(session.left) == 2
+
+
 def test_groups_that_would_not_go_are_named():
     def keep(request, response):
         if request.method == "DELETE":

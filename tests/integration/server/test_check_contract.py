@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -193,7 +194,8 @@ def run(capfd, monkeypatch, *options: str) -> tuple[int, str, str]:
     return int(stopped.value.code or 0), output.out, output.err
 
 
-CANARY, SECRET = "canary-app-key", "canary/secret+key"
+CANARY, SECRET = "canary-app-key", 'canary/"secret"+key\\'
+SPELT = (CANARY, SECRET, quote(SECRET, safe=""), json.dumps(SECRET)[1:-1])
 KEYS = ("--app-key", CANARY, "--secret-key", SECRET)
 
 
@@ -215,7 +217,7 @@ def test_keys_are_never_shown_whatever_a_server_does_with_them(form, capfd, monk
 
     assert code == 1
     assert "{hidden}" in output
-    for key in (CANARY, SECRET, "canary%2Fsecret%2Bkey", "canary-2", "s-3"):
+    for key in (*SPELT, "canary-2", "s-3"):
         assert key not in output + errors
 
 
@@ -284,6 +286,13 @@ def test_a_mistake_on_the_command_line_is_one_line(options, capfd, monkeypatch):
     assert errors.count("\n") == 1
     assert CANARY not in errors
     assert SECRET not in errors
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines"])
+def test_a_key_that_no_header_can_carry_is_one_line(key, capfd, monkeypatch):
+    outcome = run(capfd, monkeypatch, "--url", "http://127.0.0.1", "--app-key", key)
+
+    assert outcome == (2, "", "facereco: a key is made of printable ASCII characters\n")
 
 
 def test_a_revision_that_needs_a_secret_says_so(capfd, monkeypatch):
