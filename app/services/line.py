@@ -12,8 +12,8 @@ from app.domain.errors import Abandoned, Overloaded
 
 Place = asyncio.Future[None]
 
-# How long after a refusal the line stays short. A client told to come back in a second that does
-# so finds it short no more; one that hammers on keeps it short for itself.
+# How long after a refusal a tenant's queue stays short. A client told to come back in a second that
+# does so finds it short no more; one that hammers on keeps it short, for itself alone.
 CROWDED_SECONDS = 1.0
 
 
@@ -21,8 +21,8 @@ CROWDED_SECONDS = 1.0
 class LineLimits:
     """How many may work at a time (`lanes`), and wait.
 
-    `room` is how many may wait before anybody is refused, and `short` how many while more come
-    than can be served: waiting longer than that serves nobody better. `patience` is in seconds.
+    `room` is how many may wait before anybody is refused, and `short` how many of those who send
+    more than can be served: waiting longer serves nobody better. `patience` is in seconds.
     """
 
     lanes: int
@@ -46,7 +46,7 @@ class Line:
         self._waiting: dict[int, deque[Place]] = {}
         self._turns = 0
         self._last_turn: dict[int, int] = {}  # of the tenants that are at work or wait
-        self._crowded_until = 0.0
+        self._crowded_until: dict[int, float] = {}
 
     @property
     def working(self) -> int:
@@ -62,8 +62,10 @@ class Line:
         """Raises `Overloaded` if there is no place for one more request of this tenant."""
         if self._has_room_for(tenant):
             return
-        self._crowded_until = self._clock() + CROWDED_SECONDS
-        self._shorten()
+        now = self._clock()
+        self._crowded_until = {t: until for t, until in self._crowded_until.items() if until > now}
+        self._crowded_until[tenant] = now + CROWDED_SECONDS
+        self._shorten(tenant)
         raise Overloaded
 
     @asynccontextmanager
@@ -152,24 +154,28 @@ class Line:
                 self._last_turn.pop(tenant, None)
 
     def _has_room_for(self, tenant: int) -> bool:
-        room = self._limits.room
-        if self._clock() < self._crowded_until:
-            room = min(room, self._limits.short)
-        waiting = self.waiting
-        if self.working < self._limits.lanes or waiting < room:
+        if self.working < self._limits.lanes:
             return True
-        others = {*self._working, *self._waiting, tenant}
-        share = max(1, room // len(others))
-        return waiting < 2 * room and len(self._waiting.get(tenant, ())) < share
+        mine, all_of_us = len(self._waiting.get(tenant, ())), self.waiting
+        if self._clock() < self._crowded_until.get(tenant, 0.0):
+            return mine < self._share_of(self._limits.short, tenant)
+        if all_of_us < self._limits.room:
+            return True
+        return all_of_us < 2 * self._limits.room and mine < self._share_of(
+            self._limits.room, tenant
+        )
 
-    def _shorten(self) -> None:
-        """Send away those who came last and would wait too long now."""
-        share = max(1, self._limits.short // max(1, len(self._waiting)))
-        for queue in self._waiting.values():
-            while len(queue) > share:
-                place = queue.pop()
-                if not place.done():
-                    place.set_exception(Overloaded())
+    def _share_of(self, room: int, tenant: int) -> int:
+        here = {*self._working, *self._waiting, tenant}
+        return max(1, min(room, self._limits.room) // len(here))
+
+    def _shorten(self, tenant: int) -> None:
+        """Send away those of a tenant who came last and would wait too long now."""
+        queue = self._waiting.get(tenant, deque())
+        while len(queue) > self._share_of(self._limits.short, tenant):
+            place = queue.pop()
+            if not place.done():
+                place.set_exception(Overloaded())
 
 
 def _still_wanted() -> None:

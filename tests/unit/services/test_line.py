@@ -155,6 +155,17 @@ async def test_a_newcomer_has_its_share_of_the_room_and_no_more():
     await drain(work)
 
 
+async def test_a_queue_that_became_short_leaves_others_theirs():
+    work = in_line(room=6)
+    await queue(work, *[A] * 8)  # the last was refused
+
+    tasks = await queue(work, *[B] * 4)
+
+    assert [task.done() for task in tasks] == [False] * 4
+    assert work.line.waiting == 5
+    await drain(work)
+
+
 async def test_lanes_are_shared_evenly_and_in_turn():
     work = in_line(lanes=3, room=60)
     await queue(work, *[A] * 9, *[B] * 9, *[C] * 9)
