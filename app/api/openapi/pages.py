@@ -1,4 +1,8 @@
-"""Serves the documents and a page to read them with; neither asks anything of another host."""
+"""Serves the documents and a page to read them with; neither asks anything of another host.
+
+The handlers are plain functions: FastAPI runs them beside the event loop, since reading a file or
+making a document for the first time takes a while.
+"""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -36,25 +40,25 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 
 
-async def viewer() -> Response:
+def viewer() -> Response:
     """The page."""
     return _file(PAGE)
 
 
-async def viewer_file(name: str) -> Response:
+def viewer_file(name: str) -> Response:
     """What the page is made of."""
     if name not in TYPES:
         raise HTTPException(404)
     return _file(name)
 
 
-async def documents() -> Response:
+def documents() -> Response:
     """The names and titles of all documents."""
     listed = [{"name": name, "title": surface.title} for name, surface in SURFACES.items()]
     return _served(orjson.dumps({"documents": listed}), "application/json")
 
 
-async def one_document(name: str) -> Response:
+def one_document(name: str) -> Response:
     """One document."""
     if name not in SURFACES:
         raise HTTPException(404)
