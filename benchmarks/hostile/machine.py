@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
-def decoders(server: int) -> list[int]:
-    """The processes a server started."""
+def decoders(server: int | str) -> list[int]:
+    """The processes a server started; "self" asks for those of this process."""
     lists = (file.read_text() for file in Path(f"/proc/{server}/task").glob("*/children"))
     return [int(pid) for listed in lists for pid in listed.split()]
 
