@@ -84,7 +84,7 @@ class Database:
     `write` locks (SQLite: the whole database; PostgreSQL: the rows the work selects for update).
     The `…_now` forms run in the calling thread. A database that cannot be used raises
     `StoreUnavailable`; whatever else `work` raises undoes the transaction and comes through.
-    An `immutable` one is a SQLite file that nobody writes.
+    An `immutable` one is a SQLite file that nobody writes. `has_failed` tells of writes.
 
     Raises:
         ConfigurationError: the address is not of a database this server knows.
@@ -99,6 +99,7 @@ class Database:
             self.engine = _sqlite_engine(self._url, threads)
         else:
             self.engine = _postgres_engine(self._url, threads)
+        self.has_failed = False
         self._read_engine, self._snapshot_engine, self._write_engine = _modes(self.engine)
         self._readers = ThreadPoolExecutor(threads, "database-read")
         # SQLite has one writer at a time: a queue in front of it is fairer than its busy waiting.
@@ -120,7 +121,11 @@ class Database:
         return _transaction(self._snapshot_engine, work)
 
     def write_now(self, work: Work[T]) -> T:
-        return _transaction(self._write_engine, work)
+        try:
+            return _transaction(self._write_engine, work)
+        except StoreUnavailable:
+            self.has_failed = True
+            raise
 
     @property
     def file(self) -> Path:

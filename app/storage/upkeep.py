@@ -60,9 +60,16 @@ class Upkeep:
 
     def settle(self) -> None:
         """Settle notes, then overwrite what was erased. Raises `StoreUnavailable`."""
-        self._erased |= self._erasures.sweep() > 0
-        if self._erased:
-            self._erased = not self._database.scrub_now()
+        # On a full disk a long journal may be all that is in the way, of the sweep as well.
+        if self._erased or self._database.has_failed:
+            self._scrub()
+        if self._erasures.sweep():
+            self._scrub()
+
+    def _scrub(self) -> None:
+        self._erased = True
+        if self._database.scrub_now():
+            self._erased = self._database.has_failed = False
 
     def compact(self) -> None:
         """Drop old news of deletions. Raises `StoreUnavailable`."""
