@@ -68,6 +68,10 @@ class Server:
         """Megabytes that are this server's alone or its share of what is shared, all processes."""
         return sum(_proportional(pid) for pid in self.family())
 
+    def processor(self) -> float:
+        """Seconds of processor time all of the server's processes have used."""
+        return sum(_processor(pid) for pid in self.family())
+
     def descriptors(self) -> int:
         """Open files of the server's process."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
@@ -115,6 +119,14 @@ def _started(process: subprocess.Popen[bytes], out: Path, data: Path) -> Server:
 def _printed(name: str, told: str) -> str:
     found = re.search(rf"{name}\s+(\S+)", told)
     return found[1] if found else ""
+
+
+def _processor(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        # Behind the name in brackets, which may hold anything: fields 14 and 15 of proc(5).
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _proportional(pid: int) -> float:

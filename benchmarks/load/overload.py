@@ -5,7 +5,9 @@
 The server has one core to itself (with one vision thread and one decoding process) and this
 program another: on a machine of two cores a generator beside the server would measure itself. The
 offered rate is `--times` the throughput of four patient clients, whatever became of the requests
-before. All answers count, from the moment their request was due.
+before. All answers count, from the moment their request was due. Beside the bars stand answers
+per second of the server's processor time, which hold also where the machine has other work to do,
+and how much of its core the server got.
 """
 
 import argparse
@@ -42,13 +44,31 @@ async def run(options: argparse.Namespace, server: Server) -> dict[str, object]:
     sent = wire.request("POST", f"{server.first.path}/detect", {"image": wire.picture()})
     await wire.one_after_another(client, sent, SETTLE)
     idle = (await wire.one_after_another(client, sent, IDLE)).accepted()
+    meter = Meter(server)
     calm = await wire.closed_loop(client, sent, 4, CAPACITY)
+    spent = [meter.read(calm)]
     capacity = len(calm.accepted()) / CAPACITY
     memory = [server.memory()]
     flood, flooding = await _flood(client, sent, options, capacity, server, memory)
+    spent.append(meter.read(flood))
     recovered = await _recovery(client, sent, 1.5 * percentile(idle, 99) / 1000)
     client.close()
-    return report(idle, capacity, flood, flooding, recovered, memory)
+    told = report(idle, capacity, flood, flooding, recovered, memory)
+    return {"processor": dict(zip(("calm", "flood"), spent, strict=True)), **told}
+
+
+class Meter:
+    """What a server did with the processor since the last reading."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._last = time.perf_counter(), server.processor()
+
+    def read(self, outcomes: Outcomes) -> dict[str, float]:
+        now = time.perf_counter(), self._server.processor()
+        wall, used = now[0] - self._last[0], now[1] - self._last[1]
+        self._last = now
+        return {"answers_per_processor_s": len(outcomes.accepted()) / used, "cores": used / wall}
 
 
 async def _flood(
