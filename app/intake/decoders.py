@@ -88,12 +88,12 @@ class Decoders:
         with self._available:
             seat = self._free.pop()
             try:
-                pixels = seat.decode(order, essence)
-            except BaseException:
-                self._free.appendleft(seat)  # what starts anew there is not needed first
-                raise
-            self._free.append(seat)
-            return pixels
+                return seat.decode(order, essence)
+            finally:
+                if seat.warm:
+                    self._free.append(seat)
+                else:
+                    self._free.appendleft(seat)  # it is still starting
 
     def close(self) -> None:
         """End every process. Nothing can be decoded afterwards."""
@@ -111,6 +111,11 @@ class _Seat:
     def __init__(self, program: str, limits: DecoderLimits) -> None:
         self._program, self._limits = program, limits
         self._process: _Process | None = None
+
+    @property
+    def warm(self) -> bool:
+        """Whether the next picture has to wait for no start."""
+        return self._process is not None and self._process.is_ready
 
     def start(self) -> None:
         """Have a process start; it may not be ready yet. Where none can be, `ready` tells."""
@@ -160,7 +165,7 @@ class _Process:
 
     def __init__(self, program: str, limits: DecoderLimits) -> None:
         self._limits = limits
-        self._orders, self._is_ready = 0, False
+        self._orders, self.is_ready = 0, False
         size = limits.inbox + _PIXEL_BYTES * MAX_PIXELS
         orders, self._to = os.pipe()
         self._from, replies = os.pipe()
@@ -184,9 +189,9 @@ class _Process:
 
     def wait_until_ready(self) -> None:
         """Raises `_Lost`."""
-        if not self._is_ready:
+        if not self.is_ready:
             self._reply(self._limits.start)
-            self._is_ready = True
+            self.is_ready = True
 
     def decode(self, order: Order, essence: bytes) -> Image:
         """Raises `InvalidImageFile`, or `_Lost` when the process is of no use any more."""
@@ -222,10 +227,13 @@ class _Process:
         return int(outcome)
 
     def _cause(self) -> str:
-        status = self._process.wait(_GRACE)
+        try:
+            status = self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            return "silent"
         if status == -signal.SIGALRM:
             return "too slow"
-        return f"exit {status}" if status >= 0 else signal.Signals(-status).name
+        return f"exit {status}" if status >= 0 else f"signal {-status}"
 
     def _pixels(self, order: Order) -> Image:
         rows, columns, channels = order.shape

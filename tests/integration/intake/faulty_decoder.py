@@ -12,6 +12,7 @@ from app.intake.decoder import Place, serve
 from app.intake.pixels import Order, render
 
 CRASH, LOOP, SLEEP, EAT, QUIT, CHATTER, OPEN, CONNECT, FORK, OVERFLOW = range(101, 111)
+WHISPER, HANG_UP = range(111, 113)
 EIGHT_GIB = 8 * 1024**3
 
 
@@ -31,6 +32,11 @@ def overflow():
     raise RecursionError
 
 
+def hang_up():
+    os.close(1)
+    time.sleep(60)
+
+
 FAULTS = {
     CRASH: lambda: os.kill(os.getpid(), signal.SIGSEGV),
     LOOP: loop,
@@ -38,6 +44,8 @@ FAULTS = {
     EAT: lambda: bytearray(EIGHT_GIB),
     QUIT: lambda: os._exit(0),
     CHATTER: lambda: os.write(1, b"so much to tell"),
+    WHISPER: lambda: os.write(1, b"pst"),
+    HANG_UP: hang_up,
     OPEN: lambda: Path("/etc/hostname").read_bytes(),
     CONNECT: socket.socket,
     FORK: os.pipe,

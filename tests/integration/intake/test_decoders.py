@@ -152,7 +152,16 @@ def after(faulty: Decoders, width: int) -> tuple[object, float, float]:
 
 
 @pytest.mark.parametrize(
-    "width", [fault.CRASH, fault.EAT, fault.QUIT, fault.CHATTER, fault.OVERFLOW]
+    "width",
+    [
+        fault.CRASH,
+        fault.EAT,
+        fault.QUIT,
+        fault.CHATTER,
+        fault.WHISPER,
+        fault.HANG_UP,
+        fault.OVERFLOW,
+    ],
 )
 def test_a_decoder_that_breaks_costs_its_own_picture_alone(faulty, width):
     ended, took, recovery = after(faulty, width)
@@ -181,6 +190,18 @@ def test_a_decoder_that_does_not_even_notice_the_time_is_ended(faulty):
     assert took < QUICK.patience + SOON
     assert recovery < SOON
     assert not running(pid)
+
+
+def test_broken_pictures_keep_no_more_decoders_busy_than_sound_ones():
+    decoders, others = Decoders(6), {*children()}
+    decoders.check()
+
+    for _ in range(12):
+        assert outcome(bad.png()[:300], decoders) is InvalidImageFile
+
+    started = {*children()} - others
+    decoders.close()
+    assert started == set()  # the first two were there before `others` were counted
 
 
 def test_a_decoder_killed_while_idle_costs_no_picture(faulty):
