@@ -32,11 +32,9 @@ def create(
     ] = False,
 ) -> None:
     """Write a backup of one moment into a new folder; servers go on meanwhile."""
-    from app.main import obey_test_faults
     from app.storage import backups
 
     settings = Settings.read(data=data)
-    obey_test_faults(settings)
     entry = AuditEntry("backup.create", detail="with keyset" if with_keyset else None)
     with acting(settings, entry) as storage:
         manifest = backups.create(storage, folder, with_keyset=with_keyset)

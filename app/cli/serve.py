@@ -105,10 +105,14 @@ Find a face:
 
   {_curl(key, base)}
 
-Back up {settings.keyset} now, apart from the database: without it no face can ever be read again.
+Back up {_keyset(settings)} now, apart from the database: without it no face can ever be read again.
 Back up the database ({_where(settings)}) as well, and give neither away.
 """
     )
+
+
+def _keyset(settings: Settings) -> str:
+    return "the keyset" if settings.keyset_text is not None else str(settings.keyset)
 
 
 def _where(settings: Settings) -> str:
