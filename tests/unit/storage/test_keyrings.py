@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,26 @@ def test_a_changed_file_is_there_whole_and_for_its_owner_alone(source: KeysetFil
     assert source.load() == changed
     assert source.path.stat().st_mode & 0o777 == 0o400
     assert [path.name for path in source.path.parent.iterdir()] == ["keyset.json"]
+
+
+def test_whoever_reads_while_it_changes_sees_the_old_or_the_new(source: KeysetFile):
+    before = source.load()
+    after, _ = before.with_fresh_key()
+    done = threading.Event()
+
+    def change() -> None:
+        for number in range(100):
+            source.replace(after if number % 2 else before)
+        done.set()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    seen = []
+    while not done.is_set():
+        seen.append(source.load())
+    thread.join()
+
+    assert all(keyset in (before, after) for keyset in seen)
 
 
 def test_a_change_that_cannot_be_written_leaves_the_old_file(source: KeysetFile, monkeypatch):
