@@ -394,6 +394,12 @@ class FakeFaces:
             raise RecordCorrupt
         return stored.record, stored.vector
 
+    async def find_in(
+        self, tenant: Tenant, group_id: str, face_id: str
+    ) -> tuple[Group, FaceRecord, Embedding]:
+        group = await FakeGroups(self._database).get(tenant, group_id)
+        return group, *await self.find(group, face_id)
+
     async def records(self, group: Group, rows: Sequence[FaceRow]) -> Mapping[FaceRow, FaceRecord]:
         return {s.record.row: s.record for s in self._all(group) if s.record.row in set(rows)}
 

@@ -35,6 +35,7 @@ from app.domain.values import Tenant
 SMALL_BODY = 65_536
 MAX_DIGITS = 10
 MAX_QUERY_FIELDS = 100
+QUERY = "facereco.query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,25 @@ class Call:
         return self._query(name) or None
 
     def _query(self, name: str) -> str | None:
-        # Raw, because Request.url puts the Host header and the query together to cut them again.
-        query = self.request.scope["query_string"].decode("latin-1")
-        try:
-            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-        except ValueError:
-            raise InvalidParameter("the query has too many fields") from None
-        values = [value for key, value in pairs if key == name]
+        values = [value for key, value in self._fields() if key == name]
         if len(values) > 1:
             raise InvalidParameter(f"{name} is given more than once")
         return values[0] if values else None
+
+    def _fields(self) -> list[tuple[str, str]]:
+        """The query, taken apart once."""
+        scope = self.request.scope
+        if QUERY not in scope:
+            # Raw, because Request.url puts the Host header and the query together to cut them.
+            query = scope["query_string"].decode("latin-1")
+            try:
+                scope[QUERY] = parse_qsl(
+                    query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS
+                )
+            except ValueError:
+                raise InvalidParameter("the query has too many fields") from None
+        fields: list[tuple[str, str]] = scope[QUERY]
+        return fields
 
 
 def _too_large(count: int) -> ImageTooLarge:

@@ -1,5 +1,6 @@
 """From cosine to the similarity 0..100 a client sees, by one monotone table per model version."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,10 +31,23 @@ class Calibration:
             raise ValueError("a calibration needs as many cosines as similarities, two at least")
         _check_rising(self._cosines, low=-1.0, high=1.0)
         _check_rising(self._similarities, low=0.0, high=100.0)
+        # A search reads the table a dozen times, which takes NumPy longer than the search itself.
+        self._table: tuple[list[float], list[float]] = (
+            self._cosines.tolist(),
+            self._similarities.tolist(),
+        )
 
     def similarity(self, cosine: float) -> float:
         """The similarity 0..100 of `cosine`, six decimals."""
-        return round(float(np.interp(cosine, self._cosines, self._similarities)), DECIMALS)
+        cosines, similarities = self._table
+        at = bisect_right(cosines, cosine)
+        if at == 0:
+            return round(similarities[0], DECIMALS)
+        if at == len(cosines):
+            return round(similarities[-1], DECIMALS)
+        rise = similarities[at] - similarities[at - 1]
+        slope = rise / (cosines[at] - cosines[at - 1])
+        return round(slope * (cosine - cosines[at - 1]) + similarities[at - 1], DECIMALS)
 
     def cosine(self, similarity: float) -> float:
         """The cosine at which `similarity` is reached: the table read the other way."""

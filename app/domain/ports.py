@@ -151,6 +151,12 @@ class FaceStore(Protocol):
         """A face with its vector, opened. Raises `FaceNotFound`, `RecordCorrupt`."""
         ...
 
+    async def find_in(
+        self, tenant: Tenant, group_id: str, face_id: str
+    ) -> tuple[Group, FaceRecord, Embedding]:
+        """The same with the group, in one read. Raises `GroupNotFound` first."""
+        ...
+
     async def records(self, group: Group, rows: Sequence[FaceRow]) -> Mapping[FaceRow, FaceRecord]:
         """The records that still exist among `rows`."""
         ...

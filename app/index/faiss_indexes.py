@@ -12,7 +12,7 @@ from app.domain.digests import DigestedPage, FacesDigest
 from app.domain.errors import GroupNotFound
 from app.domain.ports import ChangeLog
 from app.domain.values import Embedding, FaceRow, Group, Neighbour
-from app.index.group_index import GroupIndex, Question, bytes_per_face, prepare_thread
+from app.index.group_index import GroupIndex, Question, bytes_per_face
 from app.index.lanes import Answers, Lane, Waiting
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class FaissIndexes:
         self._lanes: OrderedDict[int, Lane] = OrderedDict()
         self._dimension = USUAL_DIMENSION
         self._overwriting: set[asyncio.Task[None]] = set()
-        self._searching = ThreadPoolExecutor(workers, "index", initializer=prepare_thread)
+        self._searching = ThreadPoolExecutor(workers, "index")
         # Rooms of their own, so that a load of seconds holds up no search of another group.
         self._loading = ThreadPoolExecutor(LOADING, "index-load")
         self._turn_to_load = asyncio.Semaphore(LOADING)
@@ -53,7 +53,7 @@ class FaissIndexes:
         lane = self._lane_of(group)
         question = Question(query, limit, leave_out)
         if lane.idle and _is_current(lane.index, group) and len(lane.index) <= INLINE_VECTORS:
-            return lane.index.search([question])[0]
+            return await lane.glance(group, question)
         return await lane.ask(group, question)
 
     async def discard(self, group_row: int, face: FaceRow) -> None:

@@ -125,7 +125,11 @@ class GroupIndex:
         self, vectors: NDArray[np.float32], questions: list[Question]
     ) -> Iterator[list[Neighbour]]:
         ask = min(max(question.wanted for question in questions) + 1, len(vectors))
-        queries = np.stack([question.query for question in questions])
+        queries = (
+            questions[0].query[np.newaxis]
+            if len(questions) == 1
+            else np.stack([question.query for question in questions])
+        )
         scores, places = _knn(queries, vectors, ask)
         for question, near, where in zip(questions, scores, places, strict=True):
             candidates = self._candidates(vectors, question, near, where)
@@ -197,6 +201,9 @@ class GroupIndex:
 
 def _parts(questions: Sequence[Question]) -> Iterator[list[Question]]:
     """Which questions are asked together, in their order."""
+    if len(questions) == 1:
+        yield list(questions)
+        return
     for together, some in groupby(questions, lambda question: question.together):
         several = list(some)
         yield from [several] if together else [[question] for question in several]
@@ -208,7 +215,7 @@ def bytes_per_face(dimension: int) -> int:
 
 
 def prepare_thread() -> None:
-    """Called once in each thread that searches."""
+    """Called in each thread that searches."""
     # One thread a search: more gain nothing on a single query and stand in each other's way on a
     # busy machine. This counts only for the thread that says it.
     faiss.omp_set_num_threads(1)
@@ -218,6 +225,7 @@ def _knn(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The search of `IndexFlatIP`, on vectors that lie where they are."""
+    prepare_thread()
     faiss.cvar.distance_compute_blas_threshold = BLAS_FROM
     scores, places = faiss.knn(queries, vectors, count, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, places

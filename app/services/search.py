@@ -64,8 +64,7 @@ class SearchFaces:
         self, tenant: Tenant, group_id: str, face_id: str, criteria: Criteria
     ) -> list[Match]:
         """The face itself is left out. Raises `GroupNotFound`, `FaceNotFound`."""
-        group = await self._groups.get(tenant, group_id)
-        record, embedding = await self._faces.find(group, face_id)
+        group, record, embedding = await self._faces.find_in(tenant, group_id, face_id)
         return await self._matches(group, embedding, criteria, leave_out=record.row)
 
     async def by_image(

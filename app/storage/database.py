@@ -3,9 +3,9 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import ConfigurationError, StoreUnavailable
+from app.storage.reading import Glances, Lookup, ReaderThreads, Values
 
 if TYPE_CHECKING:
     import psycopg
@@ -80,8 +81,9 @@ def is_there(url: str | URL) -> bool:
 class Database:
     """Runs transactions, each in a thread of its own room so that the event loop never waits.
 
-    Three kinds: `read` is for a single SELECT, `snapshot` sees one moment over several, and
-    `write` locks (SQLite: the whole database; PostgreSQL: the rows the work selects for update).
+    Three kinds: `read` is for a single SELECT (`look_up` where it is of a few rows by their key,
+    and may stay on the loop), `snapshot` sees one moment over several, and `write` locks (SQLite:
+    the whole database; PostgreSQL: the rows the work selects for update).
     The `…_now` forms run in the calling thread. A database that cannot be used raises
     `StoreUnavailable`; whatever else `work` raises undoes the transaction and comes through.
     An `immutable` one is a SQLite file that nobody writes. `has_failed` tells of writes.
@@ -101,18 +103,30 @@ class Database:
             self.engine = _postgres_engine(self._url, threads)
         self.has_failed = False
         self._read_engine, self._snapshot_engine, self._write_engine = _modes(self.engine)
-        self._readers = ThreadPoolExecutor(threads, "database-read")
+        self._readers = ReaderThreads(self._read_engine, threads)
+        self._glances = Glances(self._read_engine) if self.is_sqlite else None
         # SQLite has one writer at a time: a queue in front of it is fairer than its busy waiting.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else threads, "database-write")
 
     async def read(self, work: Work[T]) -> T:
-        return await _in_thread(self._readers, self.read_now, work)
+        return await _in_thread(self._readers.pool, self._read_here, work)
+
+    async def look_up(self, lookup: Lookup, key: Mapping[str, object]) -> Sequence[Values]:
+        """A few rows by their key: a `read` that may stay on the loop, which is always the same."""
+        if self._glances is not None and self._glances.possible():
+            with suppress(sqlite3.Error):  # whatever it is, the threads have the patience for it
+                return self._glances.read(lookup, key)
+        return await self.read(lambda c: c.execute(lookup.statement, key).all())
 
     async def snapshot(self, work: Work[T]) -> T:
-        return await _in_thread(self._readers, self.snapshot_now, work)
+        return await _in_thread(self._readers.pool, self.snapshot_now, work)
 
     async def write(self, work: Work[T]) -> T:
         return await _in_thread(self._writers, self.write_now, work)
+
+    def _read_here(self, work: Work[T]) -> T:
+        with translated():
+            return self._readers.read(work)
 
     def read_now(self, work: Work[T]) -> T:
         return _transaction(self._read_engine, work)
@@ -156,7 +170,9 @@ class Database:
 
     def close(self) -> None:
         """Finish what was begun and let go of every connection."""
-        self._readers.shutdown()
+        self._readers.close()
+        if self._glances is not None:
+            self._glances.close()
         self._writers.shutdown()
         self.engine.dispose()
 
@@ -253,7 +269,7 @@ def _sqlite_engine(url: URL, threads: int) -> Engine:
         url,
         hide_parameters=True,
         pool_size=threads + 2,
-        max_overflow=threads,
+        max_overflow=2 * threads,
         pool_timeout=10,
         connect_args={"check_same_thread": False},
     )
@@ -291,7 +307,7 @@ def _postgres_engine(url: URL, threads: int) -> Engine:
         url,
         hide_parameters=True,
         pool_size=threads + 2,
-        max_overflow=threads,
+        max_overflow=2 * threads,
         pool_timeout=10,
         pool_pre_ping=True,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},

@@ -4,16 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select, update
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound, RecordCorrupt
 from app.domain.faults import FaultPoint, reached
-from app.domain.values import Box, Embedding, FaceFilter, FaceRecord, FaceRow, Group, NewFace
+from app.domain.values import (
+    Box,
+    Embedding,
+    FaceFilter,
+    FaceRecord,
+    FaceRow,
+    Group,
+    NewFace,
+    Tenant,
+)
 from app.storage.corruption import Corruption
-from app.storage.database import AnyRow, Database
+from app.storage.database import Database
 from app.storage.erasures import Noted, Remember, later, note
+from app.storage.groups import GROUP_COLUMNS, as_group
 from app.storage.hints import hint
 from app.storage.ledger import Erased
+from app.storage.reading import Lookup, Values
 from app.storage.tables import deletions, faces, groups
 from app.storage.text import is_storable
 from app.storage.vault import GroupCipher, Place, Sealed, Vault
@@ -42,6 +53,28 @@ _WITH_VECTOR = (
     select(*_COLUMNS, faces.c.sealed_vector, *_KEY)
     .join(groups, groups.c.row == faces.c.group_row)
     .where(faces.c.group_row == bindparam("group_row"), faces.c.face_id == bindparam("face_id"))
+)
+_FIND_IN = Lookup(
+    select(
+        *(column.label(f"group_{column.name}") for column in GROUP_COLUMNS),
+        *_COLUMNS,
+        faces.c.sealed_vector,
+        groups.c.key_id,
+        groups.c.wrapped_key,
+    )
+    .select_from(groups)
+    .outerjoin(
+        faces,
+        and_(faces.c.group_row == groups.c.row, faces.c.face_id == bindparam("face_id")),
+    )
+    .where(groups.c.tenant == bindparam("tenant"), groups.c.group_id == bindparam("group_id"))
+)
+_FEW = tuple(f"row_{number}" for number in range(20))
+# Always so many, so that it is one statement: who asks for fewer asks for the last one again.
+_FEW_RECORDS = Lookup(
+    select(*_COLUMNS).where(
+        faces.c.group_row == bindparam("group_row"), faces.c.row.in_(map(bindparam, _FEW))
+    )
 )
 _RECORDS = select(*_COLUMNS).where(
     faces.c.group_row == bindparam("group_row"), faces.c.row.in_(bindparam("rows", expanding=True))
@@ -108,8 +141,25 @@ class SqlFaceStore:
     async def find(self, group: Group, face_id: str) -> tuple[FaceRecord, Embedding]:
         return await self._database.read(lambda c: self._find(c, group, face_id))
 
+    async def find_in(
+        self, tenant: Tenant, group_id: str, face_id: str
+    ) -> tuple[Group, FaceRecord, Embedding]:
+        if not is_storable(group_id):
+            raise GroupNotFound
+        # No face has an id that cannot be stored, and the group is asked for first.
+        face = face_id.lower() if is_storable(face_id) else ""
+        key = {"tenant": tenant.id, "group_id": group_id, "face_id": face}
+        for row in await self._database.look_up(_FIND_IN, key):
+            return self._found_in(row)
+        raise GroupNotFound
+
     async def records(self, group: Group, rows: Sequence[FaceRow]) -> Mapping[FaceRow, FaceRecord]:
-        return await self._database.read(lambda c: _records(c, group, rows))
+        if len(rows) > len(_FEW):
+            return await self._database.read(lambda c: _records(c, group, rows))
+        wanted = (*rows, *[rows[-1]] * (len(_FEW) - len(rows))) if rows else ()
+        key = {"group_row": group.row, **dict(zip(_FEW, wanted, strict=False))}
+        found = map(_record, await self._database.look_up(_FEW_RECORDS, key) if rows else ())
+        return {record.row: record for record in found}
 
     def _add(
         self, connection: Connection, group: Group, new: Sequence[NewFace], quota: int
@@ -135,13 +185,24 @@ class SqlFaceStore:
         if row is None:
             raise FaceNotFound
         place = Place(row.tenant, group.row, row.model_version)
+        sealed = Sealed(row.key_id, row.wrapped_key)
+        return _record(row), self._opened(place, sealed, row.face_id, row.sealed_vector)
+
+    def _found_in(self, row: Values) -> tuple[Group, FaceRecord, Embedding]:
+        group, face = as_group(row[: len(GROUP_COLUMNS)]), row[len(GROUP_COLUMNS) :]
+        if face[0] is None:
+            raise FaceNotFound
+        record, (vector, key_id, wrapped_key) = _record(face), face[len(_COLUMNS) :]
+        place = Place(group.tenant, group.row, group.model)
+        sealed = Sealed(key_id, wrapped_key)
+        return group, record, self._opened(place, sealed, record.face_id, vector)
+
+    def _opened(self, place: Place, key: Sealed, face_id: str, vector: bytes) -> Embedding:
         try:
-            cipher = self._vault.cipher(place, Sealed(row.key_id, row.wrapped_key))
-            vector = cipher.open(row.face_id, row.sealed_vector)
+            return self._vault.cipher(place, key).open(face_id, vector)
         except RecordCorrupt:
-            self._corruption.found(group.row, row.face_id)
+            self._corruption.found(place.group_row, face_id)
             raise
-        return _record(row), vector
 
 
 def _narrowed(page: PageQuery, only: FaceFilter) -> PageQuery:
@@ -252,12 +313,14 @@ def _stored(number: int, face: NewFace) -> FaceRecord:
     )
 
 
-def _record(row: AnyRow) -> FaceRecord:
+def _record(row: Values) -> FaceRecord:
+    """What `_COLUMNS` hold, and perhaps more behind them."""
+    number, face_id, image_id, external_image_id, x0, y0, x1, y1, confidence = row[: len(_COLUMNS)]
     return FaceRecord(
-        row=FaceRow(row.row),
-        face_id=row.face_id,
-        image_id=row.image_id,
-        external_image_id=row.external_image_id,
-        box=Box(row.x0, row.y0, row.x1, row.y1),
-        confidence=row.confidence,
+        row=FaceRow(number),
+        face_id=face_id,
+        image_id=image_id,
+        external_image_id=external_image_id,
+        box=Box(x0, y0, x1, y1),
+        confidence=confidence,
     )

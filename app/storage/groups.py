@@ -14,16 +14,17 @@ from app.domain.errors import (
 )
 from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, ModelVersion, Tenant
-from app.storage.database import AnyRow, Database
+from app.storage.database import Database
 from app.storage.erasures import Noted, Remember, later, note
 from app.storage.hints import hint
 from app.storage.ledger import Erased
+from app.storage.reading import Lookup, Values
 from app.storage.retirement import demand_in_service
 from app.storage.tables import deletions, faces, groups, tenants
 from app.storage.text import is_storable
 from app.storage.vault import Place, Vault
 
-_COLUMNS = (
+GROUP_COLUMNS = (
     groups.c.row,
     groups.c.tenant,
     groups.c.group_id,
@@ -32,12 +33,13 @@ _COLUMNS = (
     groups.c.face_count,
     groups.c.created,
 )
-_BY_ID = select(*_COLUMNS).where(
+_BY_ID = select(*GROUP_COLUMNS).where(
     groups.c.tenant == bindparam("tenant"), groups.c.group_id == bindparam("group_id")
 )
-_BY_ROW = select(*_COLUMNS).where(groups.c.row.in_(bindparam("rows", expanding=True)))
+_LOOK_UP = Lookup(_BY_ID)
+_BY_ROW = select(*GROUP_COLUMNS).where(groups.c.row.in_(bindparam("rows", expanding=True)))
 _PAGE = (
-    select(*_COLUMNS)
+    select(*GROUP_COLUMNS)
     .where(groups.c.tenant == bindparam("tenant"), groups.c.group_id > bindparam("after"))
     .order_by(groups.c.group_id)
     .limit(bindparam("limit"))
@@ -77,7 +79,10 @@ class SqlGroupStore:
     async def get(self, tenant: Tenant, group_id: str) -> Group:
         if not is_storable(group_id):
             raise GroupNotFound
-        return await self._database.read(lambda c: _get(c, tenant.id, group_id))
+        key = {"tenant": tenant.id, "group_id": group_id}
+        for row in await self._database.look_up(_LOOK_UP, key):
+            return as_group(row)
+        raise GroupNotFound
 
     async def delete(self, tenant: Tenant, group_id: str) -> Group:
         if not is_storable(group_id):
@@ -91,7 +96,7 @@ class SqlGroupStore:
     async def page(self, tenant: Tenant, after: str | None, limit: int) -> list[Group]:
         bounds = {"tenant": tenant.id, "after": after or "", "limit": limit}
         rows = await self._database.read(lambda c: c.execute(_PAGE, bounds).all())
-        return [_group(row) for row in rows]
+        return [as_group(row) for row in rows]
 
     def _create(
         self, connection: Connection, tenant: int, group_id: str, model: ModelVersion, quota: int
@@ -138,13 +143,6 @@ def _insert(
     return row
 
 
-def _get(connection: Connection, tenant: int, group_id: str) -> Group:
-    row = connection.execute(_BY_ID, {"tenant": tenant, "group_id": group_id}).first()
-    if row is None:
-        raise GroupNotFound
-    return _group(row)
-
-
 def _delete(connection: Connection, tenant: int, group_id: str) -> tuple[Group, Noted]:
     locked = _BY_ID.with_for_update()
     row = connection.execute(locked, {"tenant": tenant, "group_id": group_id}).first()
@@ -152,7 +150,7 @@ def _delete(connection: Connection, tenant: int, group_id: str) -> tuple[Group, 
         raise GroupNotFound
     noted = erase_group(connection, row.row, row.created)
     reached(FaultPoint.DELETE_GROUP_BEFORE_COMMIT)
-    return _group(row), noted
+    return as_group(row), noted
 
 
 def erase_group(connection: Connection, group_row: int, created: datetime) -> Noted:
@@ -167,8 +165,9 @@ def erase_group(connection: Connection, group_row: int, created: datetime) -> No
 def standing(connection: Connection, rows: Sequence[int]) -> list[Group]:
     """Those groups among `rows` that are still there."""
     found = connection.execute(_BY_ROW, {"rows": list(rows)}).all()
-    return [_group(row) for row in found]
+    return [as_group(row) for row in found]
 
 
-def _group(row: AnyRow) -> Group:
+def as_group(row: Values) -> Group:
+    """What `GROUP_COLUMNS` hold."""
     return Group(*row)

@@ -44,8 +44,14 @@ class Served:
     """A running server, and the addresses of searches in its two groups."""
 
     base: str
+    pid: int
     small: list[str]
     large: list[str]
+
+    def processor_seconds(self) -> float:
+        """What the server's threads have worked so far."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 async def furnish(folder: Path, url: str, faces: NDArray[np.float32]) -> dict[str, list[str]]:
@@ -67,8 +73,8 @@ async def furnish(folder: Path, url: str, faces: NDArray[np.float32]) -> dict[st
 
 
 @contextlib.contextmanager
-def serving(folder: Path, url: str) -> Iterator[str]:
-    """A server on a free port; its address."""
+def serving(folder: Path, url: str) -> Iterator[tuple[str, int]]:
+    """A server on a free port; its address, and its process."""
     environment = {
         **os.environ,  # noqa: TID251 - a child's environment, no setting
         "FACERECO_DATABASE_URL": url,
@@ -83,7 +89,7 @@ def serving(folder: Path, url: str) -> Iterator[str]:
         assert server.stdout is not None
         for line in server.stdout:
             if found := re.search(r"ready on (http://\S+)", line):
-                yield found[1]
+                yield found[1], server.pid
                 break
         else:
             raise SystemExit((folder / "server.log").read_text())
@@ -133,8 +139,11 @@ async def measure(
             ("small", served.small, FOUND, 16),
             ("large", served.large, FOUND, 32),
         ):
+            worked = served.processor_seconds()
             done = await closed_loop(served.base, paths, expected, clients=clients, seconds=seconds)
             note(name, done)
+            spent = served.processor_seconds() - worked
+            rates.setdefault(f"{name}_server_ms", []).append(1000 * spent / len(done.milliseconds))
     return {name: statistics.median(some) for name, some in rates.items()}, times
 
 
@@ -148,6 +157,7 @@ def figures(rates: dict[str, float], times: dict[str, list[float]]) -> dict[str,
         "search_100k_batched": rates["large"] / rates["bare"],
     }
     for name, some in times.items():
+        shown[f"{name}_server_ms"] = rates[f"{name}_server_ms"]
         shown[f"{name}_p50_ms"] = float(np.percentile(some, 50))
         shown[f"{name}_p99_ms"] = float(np.percentile(some, 99))
     return shown
@@ -159,8 +169,8 @@ async def run(options: argparse.Namespace, folder: Path, url: str) -> dict[str, 
     if not known.exists():
         known.write_text(json.dumps(await furnish(folder, url, faces)))
     addresses = json.loads(known.read_text())
-    with serving(folder, url) as base:
-        served = Served(base, addresses["small"], addresses["large"])
+    with serving(folder, url) as (base, pid):
+        served = Served(base, pid, addresses["small"], addresses["large"])
         return figures(*await measure(served, Bare(faces), options.turns, options.seconds))
 
 

@@ -79,3 +79,12 @@ def test_a_cosine_is_symmetric_and_stays_within_its_range(left, right):
     assert -1.0 <= cosine(one, other) <= 1.0
     assert cosine(one, other) == cosine(other, one)
     assert cosine(one, one) == pytest.approx(1.0, abs=1e-6)
+
+
+@given(st.floats(-1.5, 1.5))
+def test_the_table_is_read_as_numpy_reads_it(cosine):
+    cosines, similarities = [-1.0, -0.2, 0.1, 0.35, 1.0], [0.0, 3.0, 20.5, 80.0, 100.0]
+
+    similarity = Calibration(cosines, similarities).similarity(cosine)
+
+    assert similarity == round(float(np.interp(cosine, cosines, similarities)), 6)
