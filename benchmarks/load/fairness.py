@@ -52,6 +52,7 @@ def report(
         "modest": {"alone": len(before), "beside": len(after)},
         "alone_ms": {f"p{p}": percentile(before, p) for p in (50, 95, 99, 100)},
         "beside_ms": {f"p{p}": percentile(after, p) for p in (50, 95, 99, 100)},
+        "generator_late_ms": {f"p{p}": percentile(beside.late(), p) for p in (50, 99, 100)},
         "loud": {"accepted": len(noisy.accepted()), "refused": len(noisy.refused())},
         "failed": {"loud": noisy.failed(), "modest": beside.failed()},
         "bars": {

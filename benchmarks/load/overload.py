@@ -124,6 +124,7 @@ def report(
         "failed": flood.failed(),
         "accepted_ms": {f"p{p}": percentile(accepted, p) for p in (50, 95, 99, 100)},
         "refused_ms": {f"p{p}": percentile(refused, p) for p in (50, 95, 99, 99.9, 100)},
+        "generator_late_ms": {f"p{p}": percentile(flood.late(), p) for p in (50, 99, 100)},
         "memory_mb": {"first": memory[0], "last": memory[-1], "most": max(memory)},
         "bars": {
             name: {"measured": bar.measured, "bound": bar.bound, "held": bar.held}

@@ -20,12 +20,16 @@ BROKEN = -1  # the connection ended before an answer came
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One request: seconds from when it was due to its answer, and the result code."""
+    """One request: seconds from when it was due to its answer, and the result code.
+
+    `late` is how long after it was due this program came to send it.
+    """
 
     began: float
     seconds: float
     code: int
     detail: str = ""
+    late: float = 0.0
 
     @property
     def refused(self) -> bool:
@@ -43,6 +47,9 @@ class Outcomes:
 
     def refused(self) -> list[float]:
         return sorted(o.seconds for o in self.all if o.refused)
+
+    def late(self) -> list[float]:
+        return sorted(o.late for o in self.all)
 
     def failed(self) -> dict[str, int]:
         """Whatever is neither."""
@@ -79,7 +86,8 @@ class _Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> bytes:
         self._received.clear()
         self._answer = asyncio.get_running_loop().create_future()
-        assert self.transport is not None
+        if self.transport is None:
+            return b""
         self.transport.write(request)
         return await self._answer
 
@@ -94,7 +102,8 @@ class Client:
 
     async def ask(self, request: bytes, due: float | None = None) -> Outcome:
         """Send a request; the time counts from when it was `due`."""
-        began = time.perf_counter() if due is None else due
+        now = time.perf_counter()
+        began = now if due is None else due
         try:
             connection = await self._connection()
         except OSError as error:
@@ -103,7 +112,7 @@ class Client:
         seconds = time.perf_counter() - began
         if connection.transport is not None:
             self._idle.append(connection)
-        return Outcome(began, seconds, *_read(answer))
+        return Outcome(began, seconds, *_read(answer), now - began)
 
     async def _connection(self) -> _Connection:
         while self._idle:
