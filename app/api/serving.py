@@ -2,8 +2,9 @@
 
 import signal
 import socket
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 import uvicorn
@@ -35,10 +36,14 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How to serve. `drain` is how many seconds `readyz` answers 503 before the port closes."""
+    """How to serve. `drain` is how many seconds `readyz` answers 503 before the port closes.
+
+    `told` is set when a signal came before there was anybody here to heed it.
+    """
 
     limits: ConnectionLimits
     drain: float = 0.0
+    told: threading.Event = field(default_factory=threading.Event)
 
 
 async def serve(app: ASGIApp, listener: socket.socket, door: Door, how: Serving) -> None:
@@ -54,17 +59,23 @@ async def serve(app: ASGIApp, listener: socket.socket, door: Door, how: Serving)
         timeout_graceful_shutdown=max(1, int(GRACE - how.drain)),
         timeout_keep_alive=KEEP_ALIVE,
     )
-    await _Server(config, door, how.drain).serve(sockets=[listener])
+    await _Server(config, door, how).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's, with a while between the signal and the closed port."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, drain: float) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, how: Serving) -> None:
         super().__init__(config)
         self._door = door
-        self._drain = drain
+        self._drain = how.drain
+        self._told = how.told
         self._leave_at = float("inf")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._told.is_set():  # from here on signals come to handle_exit
+            super().handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._door.closing or not self._drain:  # told twice: at once

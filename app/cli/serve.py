@@ -3,6 +3,7 @@
 import shlex
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -32,15 +33,17 @@ def serve(
     logs.configure(settings.log_level)
     open_files(settings.connections)
     listener = _listen(settings.host, settings.port)
-    # uvicorn raises the signal again when it has stopped; by then the house still has to close.
+    # Until uvicorn heeds signals they are remembered. It raises them again when it has stopped; by
+    # then the house still has to close.
+    told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda *_: told.set())
     import uvloop
 
-    uvloop.run(_run(settings, listener))
+    uvloop.run(_run(settings, listener, told))
 
 
-async def _run(settings: Settings, listener: socket.socket) -> None:
+async def _run(settings: Settings, listener: socket.socket, told: threading.Event) -> None:
     from app.api.application import create_app
     from app.api.connections import ConnectionLimits
     from app.api.services import Services
@@ -70,7 +73,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
             create_app(services, docs=settings.docs),
             listener,
             door,
-            Serving(limits, settings.drain),
+            Serving(limits, settings.drain, told),
         )
 
 

@@ -1,6 +1,7 @@
 """What it costs that pictures are decoded in a process of their own.
 
     python -m benchmarks.speed.decode_boundary [--turns 400] [--json]
+    chrt -f 5 python -m benchmarks.speed.decode_boundary    # on a busy machine, as root
 
 A 640x480 JPEG is decoded by turns in this process and in a decoder process, gate included, so
 that whatever else the machine does falls on both alike. The cost of the border is the difference;
