@@ -107,7 +107,9 @@ def test_our_server_answers_everything_as_documented(revision, tmp_path):
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_a_check_that_is_told_to_stop_takes_its_groups_with_it(server, number):
     client = Client(server.base, server.app_key)
     process = checking(server.base, "--app-key", server.app_key)
@@ -217,7 +219,7 @@ def echo(request: BaseHTTPRequestHandler) -> tuple[int, str, bytes]:
     return 200, f"application/{key}", json.dumps(body).encode()
 
 
-@pytest.mark.parametrize("form", [(), ("--json",), ("--brief",)])
+@pytest.mark.parametrize("form", [(), ("--json",)])
 def test_keys_are_never_shown_whatever_a_server_does_with_them(form, capfd, monkeypatch):
     with serving(echo) as first, serving(echo) as second:
         shadow = ("--shadow", second, "--shadow-app-key", "canary-2", "--shadow-secret-key", "s-3")
