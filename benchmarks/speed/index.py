@@ -30,6 +30,7 @@ from app.index.group_index import BLAS_FROM, prepare_thread
 from app.storage.changes import SqlChangeLog
 from app.storage.corruption import Corruption
 from app.storage.stores import Storage
+from app.telemetry import logs
 from benchmarks.speed.groups import DIMENSION, database, fill, storage_at, vectors
 
 TOGETHER = 32
@@ -194,6 +195,7 @@ def show(figures: dict[str, float], *, as_json: bool) -> None:
 
 
 def main() -> None:
+    logs.configure("error")
     options = parse()
     if options.load:
         load_what_is_told()

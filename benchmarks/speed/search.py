@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from app.index.group_index import BLAS_FROM, prepare_thread
 from app.main import open_vision
 from app.settings import Settings
+from app.telemetry import logs
 from benchmarks.speed.client import Round, closed_loop
 from benchmarks.speed.groups import database, fill, storage_at, vectors
 
@@ -194,6 +195,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    logs.configure("error")
     options = parse()
     with (
         folder_for(options.folder) as place,
