@@ -1,10 +1,13 @@
 import asyncio
 
 import numpy as np
+import psycopg
 import pytest
+from sqlalchemy import text, update
 
-from app.domain.errors import GroupNotFound
+from app.domain.errors import GroupNotFound, StoreUnavailable
 from app.domain.values import GroupChanges
+from app.storage.tables import faces
 from tests.integration.storage.opened import DIMENSION, Storage, in_threads, new_face, new_faces
 
 
@@ -112,3 +115,43 @@ async def test_following_the_changes_under_load_ends_with_what_is_stored(storage
     expected = dict(zip(fresh.added.tolist(), (v.tobytes() for v in fresh.vectors), strict=True))
     assert held == expected
     assert len(held) == 80
+
+
+async def test_a_large_group_is_whole_with_one_record_that_does_not_open_left_out(
+    storage: Storage, monkeypatch
+):
+    monkeypatch.setattr("app.storage.changes._BATCH", 20)
+    group = await storage.group(await storage.tenant())
+    wanted = new_faces(50)
+    stored = await storage.faces.add(group, wanted, quota=100)
+    spoilt = update(faces).where(faces.c.row == stored[7].row).values(sealed_vector=b"\x01" * 9)
+    storage.database.write_now(lambda c: c.execute(spoilt))
+
+    changes = storage.changes.changes(group, 0)
+
+    kept = [number for number in range(50) if number != 7]
+    assert changes.added.tolist() == [stored[number].row for number in kept]
+    np.testing.assert_array_equal(changes.vectors, [wanted[n].embedding for n in kept])
+    assert storage.corrupt == 1
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_load_cut_off_in_its_midst_is_told_as_the_store_being_away(
+    storage: Storage, monkeypatch
+):
+    monkeypatch.setattr("app.storage.changes._BATCH", 20)
+    group = await storage.group(await storage.tenant())
+    await storage.faces.add(group, new_faces(50), quota=100)
+
+    def cut(count: int, dimension: int) -> np.ndarray:
+        others = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        storage.database.write_now(lambda c: c.execute(others))
+        raise psycopg.OperationalError
+
+    with pytest.raises(StoreUnavailable):
+        storage.changes.changes(group, 0, cut)
+
+    assert len(storage.changes.changes(group, 0).added) == 50
