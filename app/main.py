@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import platform
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 import structlog
 
+from app import __version__
 from app.api.bodies import Bodies
 from app.api.guesses import Guesses
 from app.api.revisions import DEFAULT_REVISION
@@ -51,6 +54,7 @@ from app.storage.upkeep import Upkeep
 from app.telemetry.audit import NoTrail, Sync, Trail
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
+from app.vision.shelf import Shelf
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -133,11 +137,15 @@ def obey_test_faults(settings: Settings) -> None:
 def open_vision(settings: Settings) -> Analyzer:
     """The analyzer with its default pack loaded. Raises `ConfigurationError`."""
     return Analyzer.open(
-        PackCatalog(MODELS, settings.model_path),
+        _catalog(settings),
         settings.model,
         workers=_workers(settings),
         backlog=settings.backlog,
     )
+
+
+def _catalog(settings: Settings) -> PackCatalog:
+    return PackCatalog(MODELS, settings.model_path)
 
 
 def _services(
@@ -186,7 +194,15 @@ def _services(
         bodies=Bodies(memory=settings.body_memory, seconds=settings.body_seconds),
         audit=_audit(settings, storage, stack),
         guesses=Guesses(settings.guesses),
+        packs=Shelf(_catalog(settings), vision.default_model).packs,
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    """Of what decides an answer, for whoever reports a fault."""
+    libraries = {name: version(name) for name in ("onnxruntime", "faiss-cpu", "pillow")}
+    return {"facereco": __version__, "python": platform.python_version(), **libraries}
 
 
 def _audit(settings: Settings, storage: Storage, stack: AsyncExitStack) -> AuditTrail:

@@ -139,6 +139,7 @@ class Settings(BaseSettings):
         tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)
     ] = Field((), description="Private networks image URLs may reach, as CIDR separated by commas.")
     docs: bool = Field(default=True, description="Serve `/docs` and the OpenAPI documents.")
+    console: bool = Field(default=True, description="Serve the console at `/console`.")
     audit: Literal["on", "off"] = Field("on", description="Keep an audit trail in `<data>/audit`.")
     audit_sync: Literal["each", "second", "none"] = Field(
         "second",

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 
+from app.api import console as console_pages
 from app.api import errors, health
 from app.api.auditing import Audit
 from app.api.middleware import Observe
@@ -15,10 +16,11 @@ from app.api.services import Services
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def create_app(open_services: OpenServices, *, docs: bool = True) -> FastAPI:
+def create_app(open_services: OpenServices, *, docs: bool = True, console: bool = True) -> FastAPI:
     """An application that opens its services when it starts and closes them when it stops.
 
-    `docs` serves the OpenAPI documents and their viewer beside the routes they tell of.
+    `docs` serves the OpenAPI documents and their viewer beside the routes they tell of,
+    `console` the page for people.
     """
 
     @asynccontextmanager
@@ -45,4 +47,6 @@ def create_app(open_services: OpenServices, *, docs: bool = True) -> FastAPI:
     liveness.install(app)
     if docs:
         pages.install(app)
+    if console:
+        console_pages.install(app)
     return app

@@ -21,12 +21,17 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """200 when every probe passes, else 503, with the reasons; optional ones are only told."""
     services: Services = request.app.state.services
-    probes = [*services.probes, *services.optional]
-    results = await asyncio.gather(*(_outcome(probe) for probe in probes))
-    checks = {probe.name: why for probe, why in zip(probes, results, strict=True)}
-    ready = all(why == "ok" for why in results[: len(services.probes)])
+    checks = await outcomes(services)
+    ready = all(checks[probe.name] == "ok" for probe in services.probes)
     status = "ready" if ready else "unavailable"
     return _report(200 if ready else 503, {"status": status, "checks": checks})
+
+
+async def outcomes(services: Services) -> dict[str, str]:
+    """What every probe says, by name: "ok", or why not."""
+    probes = [*services.probes, *services.optional]
+    results = await asyncio.gather(*(_outcome(probe) for probe in probes))
+    return {probe.name: why for probe, why in zip(probes, results, strict=True)}
 
 
 def install(app: FastAPI) -> None:

@@ -1,12 +1,13 @@
 """What the routes need of the house, handed to them by main."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from app.api.bodies import Bodies
 from app.api.guesses import Guesses
 from app.domain.ports import AuditTrail, HealthProbe, KeyRegistry
+from app.domain.values import PackStatus
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
@@ -29,7 +30,10 @@ class Presentation:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One use case each, and the probes behind readyz; the server is ready without `optional`."""
+    """One use case each, and the probes behind readyz; the server is ready without `optional`.
+
+    `packs` and `versions` are what the console tells of the server.
+    """
 
     keys: KeyRegistry
     line: Line
@@ -47,3 +51,5 @@ class Services:
     bodies: Bodies = field(default_factory=Bodies)
     audit: AuditTrail = field(default_factory=NoTrail)
     guesses: Guesses = field(default_factory=Guesses)
+    packs: Callable[[], Sequence[PackStatus]] = tuple  # blocking: call it off the event loop
+    versions: Mapping[str, str] = field(default_factory=dict)

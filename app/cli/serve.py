@@ -70,7 +70,7 @@ async def _run(settings: Settings, listener: socket.socket, told: threading.Even
             body_seconds=settings.body_seconds + LATE,
         )
         await answer(
-            create_app(services, docs=settings.docs),
+            create_app(services, docs=settings.docs, console=settings.console),
             listener,
             door,
             Serving(limits, settings.drain, told),
@@ -107,7 +107,7 @@ A keyset and a first key were made. The key is shown this once.
 Find a face:
 
   {_curl(key, base)}
-
+{_console(settings, base)}
 Back up {_keyset(settings)} now, apart from the database: without it no face can ever be read again.
 Back up the database ({_where(settings)}) as well, and give neither away.
 """
@@ -116,6 +116,10 @@ Back up the database ({_where(settings)}) as well, and give neither away.
 
 def _keyset(settings: Settings) -> str:
     return "the keyset" if settings.keyset_text is not None else str(settings.keyset)
+
+
+def _console(settings: Settings, base: str) -> str:
+    return f"\nOr open {base}/console in a browser.\n" if settings.console else ""
 
 
 def _where(settings: Settings) -> str:

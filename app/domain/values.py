@@ -294,6 +294,42 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorRates:
+    """How often a model is wrong when a match begins at each similarity; columns of one length.
+
+    `similarity` rises within 0..100. `false_matches` is the share of comparisons of different
+    people that reach it, `false_rejections` of the same person that do not, both 0..1, measured on
+    so many pairs; `provenance` says whose.
+    """
+
+    similarity: tuple[float, ...]
+    false_matches: tuple[float, ...]
+    false_rejections: tuple[float, ...]
+    same_pairs: int
+    different_pairs: int
+    provenance: str
+
+    def __post_init__(self) -> None:
+        if not len(self.similarity) == len(self.false_matches) == len(self.false_rejections):
+            raise ValueError("error rates need columns of one length")
+
+
+@dataclass(frozen=True, slots=True)
+class PackStatus:
+    """A model pack as an operator sees it; `installed` when all of its weights are here."""
+
+    name: str
+    title: str
+    licence: str
+    commercial_use: bool
+    model: ModelVersion
+    is_default: bool
+    installed: bool
+    detects_spoofing: bool
+    rates: ErrorRates | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing that was done or refused; names and ids only, never a picture, vector or secret.
 
