@@ -21,7 +21,7 @@ from tests.fakes import House, fake_services
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # The browser's own errands are no part of a page.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-PATIENCE = 20_000  # ms a page may take on a busy machine
+PATIENCE = 60_000  # ms a page may take on a busy machine
 
 
 @dataclass  # without slots: Playwright notes something on whoever listens
