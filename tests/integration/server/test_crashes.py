@@ -68,12 +68,16 @@ class Cell:
         self.server.start()
         self.starts.append(time.monotonic() - began)
 
-    def crash(self, group: str, histories: list[History], seconds: float | None) -> None:
-        """Let the clients live until the server dies, by our hand after `seconds` or by itself."""
+    def crash(self, group: str, histories: list[History], answers: int | None) -> None:
+        """Let the clients live until the server dies, a moment after `answers` or by itself."""
         stop = threading.Event()
         threads = live_together(histories, [self.server.base], self.key, group, stop)
-        if seconds is not None:
-            time.sleep(seconds)
+        if answers is not None:
+            # Counted, not timed, so that a busy machine is hit in the midst of work as well.
+            enough = sum(history.answered.total() for history in histories) + answers
+            while sum(history.answered.total() for history in histories) < enough:
+                time.sleep(0.001)
+            time.sleep(self.rng.uniform(0.0, 0.02))
             self.server.kill()
         assert self.server.gone(), "the server passed its fault point unharmed"
         stop.set()
@@ -110,7 +114,7 @@ def kill_at_random(cell: Cell, kills: int) -> None:
     for start in range(0, kills, ROUND):
         group, histories = cell.new_group()
         for _ in range(min(ROUND, kills - start)):
-            cell.crash(group, histories, cell.rng.uniform(0.005, 0.4))
+            cell.crash(group, histories, cell.rng.randint(0, 30))
             cell.restart()
             cell.check(group, histories)
         cell.close(histories)

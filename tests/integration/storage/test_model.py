@@ -35,7 +35,7 @@ from tests.integration.storage.opened import MODEL, new_face, new_faces
 T = TypeVar("T")
 SERVERS = st.sampled_from([0, 1])
 SEEDS = st.integers(0, 10_000)
-STEPS = 20
+STEPS = 25
 
 
 class Rooms:
@@ -86,7 +86,7 @@ class Histories(RuleBasedStateMachine):
     def group(self, server: int) -> Group:
         return self.run(self.servers[server].groups.get(self.tenant, "staff"))
 
-    @rule(server=SERVERS, count=st.integers(1, 4), seed=SEEDS)
+    @rule(server=SERVERS, count=st.integers(1, 8), seed=SEEDS)
     def add(self, server: int, count: int, seed: int) -> None:
         new = new_faces(count, seed=seed)
         stored = self.run(self.servers[server].faces.add(self.group(server), new, quota=1_000))
@@ -99,12 +99,12 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule(server=SERVERS, data=st.data())
     def delete(self, server: int, data: st.DataObject) -> None:
-        face = data.draw(st.sampled_from(sorted(self.known)))
         rooms = self.servers[server]
-        row = self.run(rooms.faces.delete(self.group(server), face))
-        assert row == self.known.pop(face)[0]
-        self.run(rooms.index.discard(self.group(server).row, row))
-        self.gone.append(face)
+        for face in data.draw(st.lists(st.sampled_from(list(self.known)), max_size=6, unique=True)):
+            row = self.run(rooms.faces.delete(self.group(server), face))
+            assert row == self.known.pop(face)[0]
+            self.run(rooms.index.discard(self.group(server).row, row))
+            self.gone.append(face)
 
     @precondition(lambda self: self.gone)
     @rule(server=SERVERS)
@@ -153,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         rooms = self.servers[server]
         self.run(Follower(rooms.index, rooms.changes.standing, lambda _: None).follow())
 
-    @rule(server=SERVERS, kept=st.integers(1, 3))
+    @rule(server=SERVERS, kept=st.integers(0, 2))
     def keep_up(self, server: int, kept: int) -> None:
         storage = self.servers[server].storage
         upkeep = Upkeep(storage.database, storage.erasures, kept_deletions=kept)
