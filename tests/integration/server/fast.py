@@ -53,6 +53,15 @@ class Foundry:
         return self._program.stdout.readline().strip()
 
 
+def alive(pid: int) -> bool:
+    """Whether a process of a foundry still runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class FastServer(ServerProcess):
     """A server out of a foundry."""
 
@@ -70,17 +79,10 @@ class FastServer(ServerProcess):
         self.base = self._wait()
         return self
 
-    def alive(self) -> bool:
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-
     def gone(self, seconds: float = START) -> bool:
         """Whether the process has ended within `seconds`."""
         deadline = time.monotonic() + seconds
-        while self.alive():
+        while alive(self.pid):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.005)
@@ -99,7 +101,7 @@ class FastServer(ServerProcess):
         assert self.gone()
 
     def _ended(self) -> bool:
-        return not self.alive()
+        return not alive(self.pid)
 
 
 @contextlib.contextmanager
