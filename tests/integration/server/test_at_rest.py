@@ -122,9 +122,9 @@ def lived(server: ServerProcess, address: str, count: int) -> list[Embedding]:
 def look_for_vectors(data: Path, url: str | None, count: int) -> None:
     address = url or f"sqlite:///{data / 'database' / 'facereco.db'}"
     settings = {"workers": "1", "log_level": "debug", "database_url": address}
-    server = ServerProcess(data, settings).start()
+    server = ServerProcess(data, settings)
     try:
-        vectors = lived(server, address, count)
+        vectors = lived(server.start(), address, count)
     finally:
         server.kill()
     remains = left_behind(data, address)

@@ -134,7 +134,7 @@ def enrol(server: ServerProcess, groups: int) -> None:
     client.close()
 
 
-def rotate_under_load(operator: Operator, *, servers: int) -> None:
+def rotate_under_load(operator: Operator, *, servers: int, clients: int) -> None:
     data, settings, kills = operator.data, operator.settings, operator.kills
     groups = 120  # more than one batch
     with ExitStack() as stack:
@@ -144,7 +144,7 @@ def rotate_under_load(operator: Operator, *, servers: int) -> None:
             server.start()
         enrol(running[0], groups)
         load = Load([server.base for server in running], running[0].app_key)
-        with load.running(clients=4):
+        with load.running(clients):
             while operator.killed < kills:
                 operator.rotate()
         logs = "".join(server.errors for server in running)
@@ -173,7 +173,7 @@ def operator(data: Path, database_url: str | None, kills: int) -> Operator:
 def test_a_rotation_cut_twice_under_load_fails_no_request(tmp_path: Path):
     twice = replace(operator(tmp_path / "data", None, 2), cut=frozenset({"promote", "rewrap"}))
 
-    rotate_under_load(twice, servers=1)
+    rotate_under_load(twice, servers=1, clients=2)
 
 
 @pytest.mark.long
@@ -182,5 +182,5 @@ def test_rotations_cut_20_times_under_load_fail_no_request(
     tmp_path: Path, database_url: str | None
 ):
     rotate_under_load(
-        operator(tmp_path / "data", database_url, 20), servers=2 if database_url else 1
+        operator(tmp_path / "data", database_url, 20), servers=2 if database_url else 1, clients=4
     )

@@ -125,7 +125,7 @@ def test_whoever_reads_while_it_changes_sees_the_old_or_the_new(source: KeysetFi
     done = threading.Event()
 
     def change() -> None:
-        for number in range(100):
+        for number in range(40):
             source.replace(after if number % 2 else before)
         done.set()
 
