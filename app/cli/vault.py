@@ -106,7 +106,7 @@ def destroy(
 def wrap(data: Data = None) -> None:
     """Have the key service of FACERECO_KEYSET_KMS keep the keyset file closed."""
     settings = _with_service(data)
-    _rewrite(settings, keyset_of(settings.model_copy(update={"keyset_kms": None})))
+    _rewrite(settings, keyset_of(settings.model_copy(update={"keyset_kms": None})), "wrap")
     typer.echo(f"{settings.keyset}: wrapped by {settings.keyset_kms}")
 
 
@@ -114,7 +114,7 @@ def wrap(data: Data = None) -> None:
 def unwrap(data: Data = None) -> None:
     """Write the keyset file in clear again; afterwards unset FACERECO_KEYSET_KMS."""
     settings = _with_service(data)
-    _rewrite(settings.model_copy(update={"keyset_kms": None}), keyset_of(settings))
+    _rewrite(settings.model_copy(update={"keyset_kms": None}), keyset_of(settings), "unwrap")
     typer.echo(f"{settings.keyset}: in clear")
 
 
@@ -142,11 +142,14 @@ def _with_service(data: Data) -> Settings:
     return settings
 
 
-def _rewrite(settings: Settings, before: "KeysetSource") -> None:
+def _rewrite(settings: Settings, before: "KeysetSource", name: str) -> None:
     """Store the keyset the way `settings` say, in the place of `before`."""
     after = keyset_of(settings)
     with before.changing():
         after.replace(before.load())
+    # Opens the database with what was written, and records that it was.
+    with acting(settings, _entry(name)):
+        pass
 
 
 @contextmanager
