@@ -134,7 +134,7 @@ def kill_at_places(cell: Cell, kills: int) -> None:
 
 
 def test_nothing_answered_is_lost_and_nothing_comes_back_when_the_server_is_killed(cell: Cell):
-    kill_at_random(cell, 8)
+    kill_at_random(cell, 5)
 
 
 def test_a_kill_at_the_worst_moments_leaves_no_half_done_work(cell: Cell):

