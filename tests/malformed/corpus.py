@@ -81,7 +81,7 @@ def _bombs() -> list[Case]:
         make.grey_png(16_385, 80, rows=80),
         make.grey_png(80, 16_385),
         make.grey_png(7_072, 7_072, depth=1),
-        make.grey_png(2**31 - 1, 2**31 - 1, rows=1),
+        make.PNG + make.ihdr(2**31 - 1, 2**31 - 1) + make.chunk(b"IDAT", b"x") + make.IEND,
         make.claiming(2**32 - 1),
         make.resized_header(65_500, 65_500),
         make.resized_header(16_385, 100),

@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.integration.server.processes import COMMAND, START, ServerProcess, environment
+from tests.integration.server.processes import COMMAND, START, environment
 
 
 def test_a_signal_that_comes_while_the_server_opens_ends_it(tmp_path):
@@ -28,7 +28,3 @@ def heeds(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
     return bool(int(caught, 16) >> (number - 1) & 1)
-
-
-def test_a_signal_that_comes_right_behind_ready_ends_it(tmp_path):
-    assert ServerProcess(tmp_path / "data").start().stop() == 0
