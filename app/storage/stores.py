@@ -57,8 +57,9 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
             database = Database(url)
             stack.callback(database.close)
             migrate(database, partial(compare, keyset=known))
-            first = known or _new_keyset(source, database)
-            vault = open_vault(database, first, partial(LiveKeyset, source, first, stamp))
+            if known is None:
+                known, stamp = _new_keyset(source, database), source.stamp()
+            vault = open_vault(database, known, partial(LiveKeyset, source, known, stamp))
         ledger = Ledger(data / "ledger" / LEDGER, vault.database_id)
         erasures = Erasures(database, ledger)
         keys = SqlKeyRegistry(database, vault, erasures.remember)
