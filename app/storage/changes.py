@@ -42,6 +42,7 @@ _ADDED = (
 )
 _POSTGRES = postgresql_psycopg.dialect()  # type: ignore[no-untyped-call]
 _COPY = f"COPY ({_ADDED.compile(dialect=_POSTGRES)}) TO STDOUT (FORMAT BINARY)"
+_PATIENCE = "SET LOCAL statement_timeout = '5min'"
 _REMOVED = (
     select(deletions.c.face_row)
     .where(
@@ -193,8 +194,11 @@ def _copied(connection: Connection, bounds: dict[str, int]) -> Iterator[Sequence
     """
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     try:
-        with driver.cursor() as cursor, cursor.copy(_COPY, bounds) as copy:
-            copy.set_types(("int8", "text", "bytea"))
-            yield from copy.rows()
+        with driver.cursor() as cursor:
+            # One statement from beginning to end: ours is the time it takes, not the server's.
+            cursor.execute(_PATIENCE)
+            with cursor.copy(_COPY, bounds) as copy:
+                copy.set_types(("int8", "text", "bytea"))
+                yield from copy.rows()
     except psycopg.Error as error:
         raise StoreUnavailable from error

@@ -7,6 +7,7 @@ from sqlalchemy import text, update
 
 from app.domain.errors import GroupNotFound, StoreUnavailable
 from app.domain.values import GroupChanges
+from app.storage.changes import _COPY
 from app.storage.tables import faces
 from tests.integration.storage.opened import DIMENSION, Storage, in_threads, new_face, new_faces
 
@@ -153,5 +154,28 @@ async def test_a_load_cut_off_in_its_midst_is_told_as_the_store_being_away(
 
     with pytest.raises(StoreUnavailable):
         storage.changes.changes(group, 0, cut)
+
+    assert len(storage.changes.changes(group, 0).added) == 50
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_load_may_take_longer_than_any_other_statement(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("app.storage.changes._BATCH", 20)
+    group = await storage.group(await storage.tenant())
+    await storage.faces.add(group, new_faces(50), quota=100)
+    slow = _COPY.replace("ORDER BY", "AND pg_sleep(0.02) IS NOT NULL ORDER BY")
+    monkeypatch.setattr("app.storage.changes._COPY", slow)
+    snapshot = storage.database.snapshot_now
+
+    def hurried(work):
+        def first(connection):
+            connection.execute(text("SET LOCAL statement_timeout = '300ms'"))
+            return work(connection)
+
+        return snapshot(first)
+
+    monkeypatch.setattr(storage.database, "snapshot_now", hurried)
 
     assert len(storage.changes.changes(group, 0).added) == 50
