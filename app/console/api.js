@@ -38,6 +38,8 @@ export class Session {
   }
 
   async #exchange(sent) {
+    // What a header cannot carry is no key of ours.
+    if (/[^\x21-\x7e]/.test(this.#secretKey)) throw new Refusal(-41005, "UnauthorizedAppKeyOrSecretKey", null);
     const began = performance.now();
     const response = await answered(new URL(filled(sent, encodeURIComponent(this.#appKey)), document.baseURI), {
       method: sent.method,

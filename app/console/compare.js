@@ -14,16 +14,17 @@ export function comparePage(app) {
   async function take(side, picture) {
     Object.assign(state, { [side]: picture, answer: null, exchange: null, error: null });
     show();
-    if (state.source && state.target) await compare();
+    await compare();
   }
 
   async function compare() {
     const { source, target, threshold } = state;
+    if (!source || !target) return;
     Object.assign(state, { busy: true, error: null });
     show();
     try {
       const form = { ...(await sent(source, "sourceImage")), ...(await sent(target, "targetImage")), threshold: String(threshold) };
-      const data = await app.session.ask("POST", "v2.0/appkeys/{appKey}/faces/compare", { form, seen: (exchange) => (state.exchange = exchange) });
+      const data = await app.ask("POST", "v2.0/appkeys/{appKey}/faces/compare", { form, seen: (exchange) => (state.exchange = exchange) });
       if (state.source === source && state.target === target) state.answer = together(data);
     } catch (error) {
       Object.assign(state, { error, answer: null });
@@ -40,15 +41,18 @@ export function comparePage(app) {
 
   const matches = ({ similarity }) => similarity >= state.threshold;
 
-  function slot(side) {
-    const picture = state[side];
+  function slot(side, area) {
     return card(
       app.t(side),
       element("p", { class: "hint" }, app.t(`${side}_hint`)),
       intake(app, { label: app.t(side), onfiles: async ([file]) => take(side, await fromFile(file)), onurl: (url) => take(side, fromUrl(url)) }),
-      picture && preview(app, picture, () => take(side, null)),
-      picture && element("div", { class: `stage ${side}` }, canvas(app, picture, marks(side))),
+      area,
     );
+  }
+
+  function shown(side) {
+    const picture = state[side];
+    return picture ? [preview(app, picture, () => take(side, null)), element("div", { class: `stage ${side}` }, canvas(app, picture, marks(side)))] : [];
   }
 
   function marks(side) {
@@ -107,8 +111,9 @@ export function comparePage(app) {
   return {
     paste: async ([file]) => take(state.source ? "target" : "source", await fromFile(file)),
     view() {
-      const stage = element("div", { class: "pair" });
+      const areas = SIDES.map(() => element("div", { class: "stack" }));
       const over = drawn("svg", { class: "lines", "aria-hidden": "true" });
+      const stage = element("div", { class: "pair" }, SIDES.map((side, at) => slot(side, areas[at])), over);
       const lists = element("div", { class: "pair" });
       const status = element("div", { class: "stack" });
       const below = element("div", { class: "stack" });
@@ -123,7 +128,7 @@ export function comparePage(app) {
         else lists.replaceChildren();
       };
       show = () => {
-        stage.replaceChildren(...SIDES.map(slot), over);
+        SIDES.forEach((side, at) => areas[at].replaceChildren(...shown(side)));
         status.replaceChildren(...[state.busy && notice("", app.t("working")), state.error && refused(state.error)].filter(Boolean));
         below.replaceChildren(...[panes(app, state.exchange)].filter(Boolean));
         sort();

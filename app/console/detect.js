@@ -24,7 +24,7 @@ export function detectPage(app) {
     show();
     try {
       const form = { ...(await sent(picture, "image")), ...texts(asked) };
-      const data = await app.session.ask("POST", "v2.0/appkeys/{appKey}/faces/detect", { form, seen: (exchange) => (state.exchange = exchange) });
+      const data = await app.ask("POST", "v2.0/appkeys/{appKey}/faces/detect", { form, seen: (exchange) => (state.exchange = exchange) });
       if (state.picture === picture) Object.assign(state, { faces: data.faceDetails, chosen: null });
     } catch (error) {
       Object.assign(state, { error, faces: null });

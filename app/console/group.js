@@ -14,7 +14,7 @@ const PAGE = 20;
 export function groupPage(app, groupId) {
   const only = { by: FILTERS[0], value: "" };
   const query = (token) => (token ? { limit: PAGE, "next-token": token } : { limit: PAGE, [only.by]: only.value });
-  const pages = pager((token) => app.session.ask("GET", `${FACES}/${groupId}/faces`, { query: query(token) }));
+  const pages = pager((token) => app.ask("GET", `${FACES}/${groupId}/faces`, { query: query(token) }));
   const register = registering(app, groupId);
   const search = searching(app, groupId, remove);
   let tab = "faces";
@@ -22,7 +22,7 @@ export function groupPage(app, groupId) {
   async function remove({ faceId, externalImageId }) {
     const sure = await confirmed(app, app.t("delete_face"), app.t("delete_face_means", { face: externalImageId ?? faceId }));
     if (!sure) return false;
-    await app.session.ask("DELETE", `${FACES}/${groupId}/faces/${faceId}`);
+    await app.ask("DELETE", `${FACES}/${groupId}/faces/${faceId}`);
     app.say(app.t("face_deleted"));
     return true;
   }
@@ -36,7 +36,7 @@ export function groupPage(app, groupId) {
 
       async function describe() {
         try {
-          const { groups: [group] } = await app.session.ask("GET", `${GROUPS}/${groupId}`);
+          const { groups: [group] } = await app.ask("GET", `${GROUPS}/${groupId}`);
           about.replaceChildren(facts([
             [app.t("face_count"), element("span", { id: "face-count" }, app.number(group.faceCount, 0))],
             [app.t("created"), group.createTime.replace("T", " ")],

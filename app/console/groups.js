@@ -11,13 +11,13 @@ const PAGE = 25;
 export async function deleted(app, groupId) {
   const sure = await confirmed(app, app.t("delete_group", { group: groupId }), app.t("delete_group_means"), groupId);
   if (!sure) return false;
-  await app.session.ask("DELETE", `${FACES}/${groupId}`);
+  await app.ask("DELETE", `${FACES}/${groupId}`);
   app.say(app.t("group_deleted", { group: groupId }));
   return true;
 }
 
 export function groupsPage(app) {
-  const pages = pager((token) => app.session.ask("GET", GROUPS, { query: { limit: PAGE, "next-token": token } }));
+  const pages = pager((token) => app.ask("GET", GROUPS, { query: { limit: PAGE, "next-token": token } }));
 
   return {
     view() {
@@ -58,7 +58,7 @@ export function groupsPage(app) {
         event.preventDefault();
         const groupId = name.value.trim();
         try {
-          await app.session.ask("POST", FACES, { json: { groupId } });
+          await app.ask("POST", FACES, { json: { groupId } });
           name.value = "";
           problem.replaceChildren();
           app.say(app.t("group_made", { group: groupId }));

@@ -1,7 +1,7 @@
 // Puts the console together: who is signed in, which page is open, in which language.
 
 import { accuracyPage, rateAt } from "./accuracy.js";
-import { Session } from "./api.js";
+import { Refusal, Session } from "./api.js";
 import { comparePage } from "./compare.js";
 import { detectPage } from "./detect.js";
 import { button, choice, element, field } from "./dom.js";
@@ -56,18 +56,25 @@ const app = {
   // What a threshold means for strangers, where the pack in use says so.
   strangers(threshold) {
     const pack = app.rates?.find(({ isDefault }) => isDefault);
-    return pack ? app.t("strangers", { threshold, rate: app.oneIn(rateAt(pack.similarity, pack.falseMatches, threshold)) }) : "";
+    const rate = pack ? rateAt(pack.similarity, pack.falseMatches, threshold) : 0;
+    return rate > 0 ? app.t("strangers", { threshold, rate: app.oneIn(rate) }) : "";
+  },
+
+  // What still runs when somebody signs out ends with a refusal instead of an answer.
+  ask(...asked) {
+    awake();
+    return app.session ? app.session.ask(...asked) : Promise.reject(new Refusal(-41005, "SignedOut", null));
   },
 
   async system() {
-    const data = await app.session.ask("GET", "console/appkeys/{appKey}/system");
+    const data = await app.ask("GET", "console/appkeys/{appKey}/system");
     app.spoofing = data.packs.some((pack) => pack.isDefault && pack.spoofing);
     app.key = data.key.name;
     return data;
   },
 
   async curves() {
-    app.rates ??= (await app.session.ask("GET", "console/appkeys/{appKey}/accuracy")).packs;
+    app.rates ??= (await app.ask("GET", "console/appkeys/{appKey}/accuracy")).packs;
     return app.rates;
   },
 

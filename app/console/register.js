@@ -46,7 +46,7 @@ export function registering(app, groupId) {
       const label = state.label === "name" ? externalId(picture.name) : null;
       const form = { ...(await sent(picture, "image")), limit: String(state.limit), ...(label && { externalImageId: label }) };
       picture.bitmap?.close();
-      const data = await app.session.ask("POST", `${FACES}/${groupId}/faces`, { form });
+      const data = await app.ask("POST", `${FACES}/${groupId}/faces`, { form });
       return outcome(data, label, isShrunk(picture));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -19,9 +19,9 @@ export function searching(app, groupId, remove) {
     try {
       if (picture) {
         const form = { ...(await sent(picture, "image")), limit: String(limit), threshold: String(threshold) };
-        state.answer = await app.session.ask("POST", `${FACES}/${groupId}/faces/search`, { form, seen });
+        state.answer = await app.ask("POST", `${FACES}/${groupId}/faces/search`, { form, seen });
       } else {
-        state.answer = await app.session.ask("GET", `${FACES}/${groupId}/faces/${face.faceId}/search`, { query: { limit, threshold }, seen });
+        state.answer = await app.ask("GET", `${FACES}/${groupId}/faces/${face.faceId}/search`, { query: { limit, threshold }, seen });
       }
     } catch (error) {
       state.error = error;

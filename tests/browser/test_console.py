@@ -25,6 +25,15 @@ from tests.integration.server.processes import ROOT, Client, command, image, run
 MOST_BYTES = 100_000
 ASTRONAUT = ROOT / "tests" / "pictures" / "astronaut.jpg"
 PAGES = ("detect", "compare", "groups", "groups/staff", "accuracy", "system")
+# What is there once a page has read what it shows.
+FILLED = {
+    "detect": ".drop",
+    "compare": ".drop",
+    "groups": "tbody tr, #no-groups",
+    "accuracy": ".chart",
+    "system": ".facts",
+}
+IN_A_GROUP = "#face-count"
 MARKUP = "<img src=x onerror=alert(1)>\"; rm -rf $HOME; `id` '.jpg"
 # What a drop or a paste carries, made where it is dropped.
 CARRIED = """([kind, selector, name, content]) => {
@@ -87,7 +96,7 @@ class Console:
         self.page.evaluate("(hash) => { location.hash = hash; }", f"#/{name}")
         current = self.page.locator("nav [aria-current]")
         expect(current).to_have_attribute("href", f"#/{name.partition('/')[0]}")
-        self.page.wait_for_load_state("networkidle")
+        expect(self.page.locator(FILLED.get(name, IN_A_GROUP)).first).to_be_attached()
         return self.page
 
     def give(self, *pictures: Path, to: int = 0) -> None:
@@ -197,6 +206,17 @@ def test_what_is_drawn_and_asked_for_can_be_chosen(console):
 
     expect(page.locator(".face .axis")).to_have_count(0)
     expect(page.locator("pre").first).to_contain_text("orientation=false")
+
+
+def test_spoofing_is_told_where_it_is_asked_for(console):
+    page = console.open("detect")
+    console.give(ASTRONAUT)
+    expect(page.locator("#count")).to_have_text("Faces found: 1")
+
+    page.check("#spoofing")
+
+    expect(page.locator("pre").first).to_contain_text("spoofing=true")
+    expect(page.locator(".tag").first).to_contain_text(re.compile("live|spoof"))
 
 
 def test_a_request_is_copied_as_curl_without_the_keys_and_works_in_a_shell(console, tmp_path):
