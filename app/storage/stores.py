@@ -1,7 +1,7 @@
 """Opens a database with its keyset, or makes both where there is neither."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ def open_storage(data: Path, url: str, keyset: Path | KeysetSource) -> Iterator[
     # Before a folder is made: whatever is wrong with a keyset, nothing was written. The stamp is
     # taken before reading, so that a change in between is seen as one.
     stamp, known = source.stamp(), _known(source)
-    _refuse_unusable(url)
+    _refuse_unusable(data, url)
     make_folders(data)
     with ExitStack() as stack:
         # Several first starts on one folder would each make a keyset, and SQLite refuses all but
@@ -78,10 +78,15 @@ def _refuse_beside_database(data: Path, source: KeysetSource) -> None:
         )
 
 
-def _refuse_unusable(url: str) -> None:
-    """Before a folder is made: a database that cannot be used, or is newer, changes nothing."""
+def _refuse_unusable(data: Path, url: str) -> None:
+    """Before a folder is made: a database that cannot be used, or is newer, changes nothing.
+
+    In turn with other starts where there is a folder to agree on: one of them may be choosing the
+    journal of a file that it has only just made.
+    """
+    turn = locked_folder(data) if data.is_dir() else nullcontext()
     if is_there(url):
-        with closing(Database(url)) as database, at_start("cannot use the database"):
+        with turn, closing(Database(url)) as database, at_start("cannot use the database"):
             database.snapshot_now(is_current)
 
 
