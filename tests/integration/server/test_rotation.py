@@ -166,7 +166,9 @@ def rotate_under_load(operator: Operator, *, servers: int, clients: int) -> None
 
 
 def operator(data: Path, database_url: str | None, kills: int) -> Operator:
-    settings = {"workers": "1", **({"database_url": database_url} if database_url else {})}
+    # A picture that waits for a busy machine longer than usual is no matter of keys.
+    settings = {"workers": "1", "patience": "60", "group_quota": "1000000"}
+    settings |= {"database_url": database_url} if database_url else {}
     return Operator(data, settings, kills, random.Random(SEED))  # noqa: S311 - repeatable
 
 
