@@ -1,6 +1,7 @@
 """Groups of drawn vectors in a real database, written the way the server writes them."""
 
 import contextlib
+import json
 import tempfile
 import uuid
 import warnings
@@ -83,3 +84,12 @@ def database(kind: str, folder: Path) -> Iterator[str]:
                 yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
             finally:
                 server.cleanup()
+
+
+def show(figures: dict[str, float], *, as_json: bool) -> None:
+    """Print figures, a line each, or as JSON."""
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, figure in figures.items():
+        print(f"{name:26} {figure:10.3f}")

@@ -31,7 +31,7 @@ from app.storage.changes import SqlChangeLog
 from app.storage.corruption import Corruption
 from app.storage.stores import Storage
 from app.telemetry import logs
-from benchmarks.speed.groups import DIMENSION, database, fill, storage_at, vectors
+from benchmarks.speed.groups import DIMENSION, database, fill, show, storage_at, vectors
 
 TOGETHER = 32
 LIMIT = 10
@@ -204,14 +204,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def show(figures: dict[str, float], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(figures))
-        return
-    for name, figure in figures.items():
-        print(f"{name:26} {figure:8.3f}")
 
 
 def main() -> None:

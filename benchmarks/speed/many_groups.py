@@ -10,7 +10,6 @@ what the index says it holds, and what the process has more than before its firs
 
 import argparse
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from app.domain.values import Group
 from app.index.faiss_indexes import FaissIndexes
 from app.index.group_index import bytes_per_face
 from app.telemetry import logs
-from benchmarks.speed.groups import DIMENSION, database, fill, storage_at, vectors
+from benchmarks.speed.groups import DIMENSION, database, fill, show, storage_at, vectors
 from benchmarks.speed.index import MEBIBYTE, indexes_over, resident
 
 GROUPS, FACES = 200, 5_000
@@ -131,11 +130,7 @@ def main() -> None:
         database(options.database, Path(place)) as url,
     ):
         figures = uvloop.run(run(options, Path(place) / "data", url))
-    if options.json:
-        print(json.dumps(figures))
-        return
-    for name, figure in figures.items():
-        print(f"{name:26} {figure:10.3f}")
+    show(figures, as_json=options.json)
 
 
 if __name__ == "__main__":

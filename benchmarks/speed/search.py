@@ -32,7 +32,7 @@ from app.main import open_vision
 from app.settings import Settings
 from app.telemetry import logs
 from benchmarks.speed.client import Round, closed_loop
-from benchmarks.speed.groups import database, fill, storage_at, vectors
+from benchmarks.speed.groups import database, fill, show, storage_at, vectors
 
 BATCH = 32
 LIMIT, THRESHOLD = 10, 80
@@ -202,11 +202,7 @@ def main() -> None:
         database(options.database, place) as url,
     ):
         shown = uvloop.run(run(options, place / "data", url))
-    if options.json:
-        print(json.dumps(shown))
-        return
-    for name, figure in shown.items():
-        print(f"{name:22} {figure:10.3f}")
+    show(shown, as_json=options.json)
 
 
 if __name__ == "__main__":
