@@ -22,9 +22,9 @@ class Form:
     content_type: str
 
 
-def form(parts: Sequence[Part]) -> Form:
-    """The parts in the order given."""
-    boundary = f"----------------{uuid4().hex}"
+def form(parts: Sequence[Part], boundary: str | None = None) -> Form:
+    """The parts in the order given; between them `boundary`, or one nobody can foresee."""
+    boundary = boundary or f"----------------{uuid4().hex}"
     return Form(b"".join(_written(parts, boundary)), f"multipart/form-data; boundary={boundary}")
 
 
