@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.errors import DENIED, OPERATION
 from app.api.schemas import GROUP_ID
 from app.domain.ports import AuditTrail
+from app.domain.stages import Stage, Timed
 from app.domain.values import AuditEntry
 
 AUDITED = frozenset(
@@ -68,7 +69,8 @@ class Audit:
 async def _record(scope: Scope, code: int | None) -> None:
     if scope.get(DENIED) or scope.get(OPERATION) in AUDITED:
         trail: AuditTrail = scope["app"].state.services.audit
-        await trail.write(_entry(scope, code))
+        with Timed(Stage.AUDIT):
+            await trail.write(_entry(scope, code))
 
 
 def _entry(scope: Scope, code: int | None) -> AuditEntry:

@@ -5,6 +5,7 @@ import asyncio
 from fastapi import Request
 
 from app.domain.errors import FaceError, InvalidParameter, Overloaded
+from app.domain.stages import Stage, Timed
 
 
 class Bodies:
@@ -32,8 +33,9 @@ class Body:
             Overloaded: other bodies have the memory.
         """
         try:
-            async with asyncio.timeout(self._bodies.seconds):
-                return await self._read(limit, too_long)
+            with Timed(Stage.BODY):
+                async with asyncio.timeout(self._bodies.seconds):
+                    return await self._read(limit, too_long)
         except TimeoutError:
             raise InvalidParameter("the body came too slowly") from None
 

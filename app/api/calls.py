@@ -30,6 +30,7 @@ from app.domain.errors import (
     UnknownAppKey,
     WrongSecretKey,
 )
+from app.domain.stages import Stage, Timed
 from app.domain.values import Tenant
 
 SMALL_BODY = 65_536
@@ -77,7 +78,9 @@ class Call:
     async def body(self, schema: type[Schema]) -> Schema:
         """A small JSON body. Raises `InvalidParameter`."""
         too_long = InvalidParameter("the body is too long")
-        return parse(await self._body.read(SMALL_BODY, too_long), schema)
+        raw = await self._body.read(SMALL_BODY, too_long)
+        with Timed(Stage.PARSE):
+            return parse(raw, schema)
 
     async def pictures(self, schema: type[Pictured], count: int = 1) -> Pictured:
         """A body with pictures, as JSON or, where the revision knows them, as a form.
@@ -89,6 +92,10 @@ class Call:
         limit = count * _room_for(self.revision.image.max_bytes) + SMALL_BODY
         raw = await self._body.read(limit, _too_large(count))
         self._attention.watch(self.request.receive)
+        with Timed(Stage.PARSE):
+            return self._pictured(raw, schema)
+
+    def _pictured(self, raw: bytes, schema: type[Pictured]) -> Pictured:
         content_type = self.request.headers.get("content-type", "")
         if self.revision.forms and is_form(content_type):
             fields = parse_form(raw, content_type, schema)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from app.domain.digests import DigestedPage, FacesDigest
 from app.domain.errors import GroupNotFound
 from app.domain.ports import ChangeLog
+from app.domain.stages import Stage, Timed
 from app.domain.values import Embedding, FaceRow, Group, Neighbour
 from app.index.group_index import GroupIndex, Question, bytes_per_face
 from app.index.lanes import Answers, Lane, Waiting
@@ -52,9 +53,10 @@ class FaissIndexes:
         """See `FaceIndex.nearest`. Raises `GroupNotFound` when the group is gone."""
         lane = self._lane_of(group)
         question = Question(query, limit, leave_out)
-        if lane.idle and _is_current(lane.index, group) and len(lane.index) <= INLINE_VECTORS:
-            return await lane.glance(group, question)
-        return await lane.ask(group, question)
+        with Timed(Stage.INDEX):
+            if lane.idle and _is_current(lane.index, group) and len(lane.index) <= INLINE_VECTORS:
+                return await lane.glance(group, question)
+            return await lane.ask(group, question)
 
     async def discard(self, group_row: int, face: FaceRow) -> None:
         """See `FaceIndex.discard`."""

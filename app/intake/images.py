@@ -4,9 +4,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from typing import Protocol, TypeVar
 
 from app.domain.errors import ImageTooLarge, Overloaded
+from app.domain.stages import Stage, Timed
 from app.domain.values import (
     Base64Image,
     Image,
@@ -47,7 +49,9 @@ class Intake:
     async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
         if not isinstance(reference, ImageUrl):
             return reference
-        return UploadedImage(await self._downloads.fetch(reference.url, max_bytes=limits.max_bytes))
+        with Timed(Stage.FETCH):
+            file = await self._downloads.fetch(reference.url, max_bytes=limits.max_bytes)
+        return UploadedImage(file)
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         """Raises `Overloaded` at once when there is no room, as `ImageSource.open` else."""
@@ -68,14 +72,20 @@ class Intake:
     ) -> Image:
         if not self._room.acquire(blocking=False):
             raise Overloaded
-        work = self._workers.submit(opening, data, limits)
+        # The caller's context goes along, so that stages and log lines find their request.
+        work = self._workers.submit(copy_context().run, opening, data, limits)
         work.add_done_callback(lambda _: self._room.release())
         return await asyncio.wrap_future(work)
 
     def _open_base64(self, text: str, limits: ImageLimits) -> Image:
-        return self._open_file(decode_base64(text, max_bytes=limits.max_bytes), limits)
+        with Timed(Stage.DECODE):
+            return self._decoded(decode_base64(text, max_bytes=limits.max_bytes), limits)
 
     def _open_file(self, data: bytes, limits: ImageLimits) -> Image:
+        with Timed(Stage.DECODE):
+            return self._decoded(data, limits)
+
+    def _decoded(self, data: bytes, limits: ImageLimits) -> Image:
         if len(data) > limits.max_bytes:
             raise ImageTooLarge
         return decode(data, limits, self._decoder)

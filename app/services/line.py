@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.domain.callers import CALLER
 from app.domain.errors import Abandoned, Overloaded
+from app.domain.stages import Stage, Timed
 
 Place = asyncio.Future[None]
 
@@ -93,7 +94,8 @@ class Line:
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(place)
         try:
-            await self._called(place)
+            with Timed(Stage.LINE):
+                await self._called(place)
         except BaseException:
             self._give_up(tenant, place)
             raise

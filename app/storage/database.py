@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import ConfigurationError, StoreUnavailable
+from app.domain.stages import Stage, Timed
 from app.storage.reading import Glances, Lookup, ReaderThreads, Values
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class Database:
     async def look_up(self, lookup: Lookup, key: Mapping[str, object]) -> Sequence[Values]:
         """A few rows by their key: a `read` that may stay on the loop, which is always the same."""
         if self._glances is not None and self._glances.possible():
-            with suppress(sqlite3.Error):  # whatever it is, the threads have the patience for it
+            # Whatever the error is, the threads have the patience for it.
+            with suppress(sqlite3.Error), Timed(Stage.SQL):
                 return self._glances.read(lookup, key)
         return await self.read(lambda c: c.execute(lookup.statement, key).all())
 
@@ -190,7 +192,9 @@ def _checkpoint(connection: Connection) -> bool:
 
 async def _in_thread(pool: Executor, run: Callable[[Work[T]], T], work: Work[T]) -> T:
     # The caller's context goes along, so that log lines keep their request id.
-    return await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, run, work)
+    in_context = copy_context().run
+    with Timed(Stage.SQL):
+        return await asyncio.get_running_loop().run_in_executor(pool, in_context, run, work)
 
 
 def _transaction(engine: Engine, work: Work[T]) -> T:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 import cv2
@@ -96,7 +97,8 @@ class Analyzer:
         """What `work` returns, in a vision thread. Raises `Overloaded`."""
         if not self._room.acquire(blocking=False):
             raise Overloaded
-        queued = self._workers.submit(work)
+        # The caller's context goes along, so that stages and log lines find their request.
+        queued = self._workers.submit(copy_context().run, work)
         queued.add_done_callback(lambda _: self._room.release())
         return await asyncio.wrap_future(queued)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.errors import SpoofingUnavailable
+from app.domain.stages import Stage, Timed
 from app.domain.values import (
     Box,
     Embedding,
@@ -80,17 +81,19 @@ class Pipeline:
         if wanted.spoofing and not self.liveness:
             raise SpoofingUnavailable
         height, width = image.shape[:2]
-        found = largest(self.finder.detect(image), width, height, wanted.max_faces)
+        with Timed(Stage.DETECT):
+            found = largest(self.finder.detect(image), width, height, wanted.max_faces)
         return self._describe(image, found, wanted) if len(found) else []
 
     def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop shows no live face. Raises `SpoofingUnavailable`."""
         if self.liveness is None:
             raise SpoofingUnavailable
-        return self.liveness.is_spoof(crop, condition)
+        with Timed(Stage.SPOOFING):
+            return self.liveness.is_spoof(crop, condition)
 
     def _describe(self, image: Image, found: Detections, wanted: Wanted) -> list[Face]:
-        points = self.landmarks.refine(image, found.boxes) if self.landmarks else found.points
+        points = self._refined(image, found)
         found = replace(found, points=points)
         turned = wanted.orientation or wanted.eligible is not None
         attributes = self._attributes(image, points, mask=wanted.mask, turned=turned)
@@ -101,23 +104,32 @@ class Pipeline:
             masks = attributes.masks.tolist()
             faces = [replace(face, mask=mask) for face, mask in zip(faces, masks, strict=True)]
         if wanted.spoofing and self.liveness:
-            spoofs = self.liveness.spoofs(image, found.boxes, points, wanted.spoofing)
+            with Timed(Stage.SPOOFING):
+                spoofs = self.liveness.spoofs(image, found.boxes, points, wanted.spoofing)
             faces = [
                 replace(face, spoofing=spoof) for face, spoof in zip(faces, spoofs, strict=True)
             ]
         faces = self._embedded(image, points, faces, wanted)
         return faces if wanted.orientation else [replace(face, orientation=None) for face in faces]
 
+    def _refined(self, image: Image, found: Detections) -> Floats:
+        if self.landmarks is None:
+            return found.points
+        with Timed(Stage.LANDMARKS):
+            return self.landmarks.refine(image, found.boxes)
+
     def _attributes(
         self, image: Image, points: Floats, *, mask: bool, turned: bool
     ) -> Attributes | None:
         if self.attributes and (mask or (turned and not self.pose)):
-            return self.attributes.read(image, points)
+            with Timed(Stage.POSE):
+                return self.attributes.read(image, points)
         return None
 
     def _turns(self, image: Image, found: Detections, attributes: Attributes | None) -> Angles:
         if self.pose:
-            return self.pose.turns(image, found.boxes, found.points)
+            with Timed(Stage.POSE):
+                return self.pose.turns(image, found.boxes, found.points)
         return attributes.turns if attributes else turns_from_points(found.points)
 
     def _embedded(
@@ -127,7 +139,8 @@ class Pipeline:
         chosen = [row for row, face in enumerate(faces) if admits(face)][: wanted.embeddings]
         if not chosen:
             return faces
-        vectors = self.embedder.embed(image, points[chosen])
+        with Timed(Stage.EMBED):
+            vectors = self.embedder.embed(image, points[chosen])
         known: dict[int, Embedding] = dict(zip(chosen, vectors, strict=True))
         return [replace(face, embedding=known.get(row)) for row, face in enumerate(faces)]
 
