@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.accuracy import measures, page, plots
-from benchmarks.accuracy.lfw_http import read_pairs
+from app.intake.pairs import read_pairs
+from benchmarks.accuracy import page, plots
+from models.training import measures
 from models.training.data import group_of, held_out_people, is_held_out
 from models.training.labels import read_boxes
 from models.training.packs import PackUnderTest
@@ -81,7 +82,7 @@ def measure(name: str, asked: argparse.Namespace) -> Measured:
         pairs = [
             pair
             for pair in read_pairs(asked.pairs, asked.photos)
-            if asked.fold in (None, pair.fold + 1)
+            if asked.fold in (None, pair.fold)
         ]
         verified = measures.verification(pack, _some(pairs, asked.pairs))
     if asked.wider:

@@ -14,46 +14,18 @@ import argparse
 import base64
 import json
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import httpx
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from app.intake.pairs import Pair, read_pairs
+from models.training.scores import fold_accuracies
+
 NOT_FOUND = 0.0  # what a pair scores when a face is not found: counted, never left out
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two photos of one fold, and whether they show the same person."""
-
-    fold: int
-    left: Path
-    right: Path
-    same: bool
-
-
-def read_pairs(file: Path, photos: Path) -> list[Pair]:
-    """Every pair of the protocol file."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    count = int(lines[0].split()[1])
-    rows = [line.split() for line in lines[1:] if line.strip()]
-    return [_pair(row, number // (2 * count), photos) for number, row in enumerate(rows)]
-
-
-def _pair(row: list[str], fold: int, photos: Path) -> Pair:
-    if len(row) == 3:
-        return Pair(fold, _photo(photos, row[0], row[1]), _photo(photos, row[0], row[2]), same=True)
-    return Pair(fold, _photo(photos, row[0], row[1]), _photo(photos, row[2], row[3]), same=False)
-
-
-def _photo(photos: Path, person: str, number: str) -> Path:
-    return photos / person / f"{person}_{int(number):04d}.jpg"
 
 
 @lru_cache(maxsize=8192)
@@ -71,8 +43,8 @@ class Server:
     def score(self, pair: Pair) -> float | None:
         """The similarity 0..100, None when one of the faces is not found."""
         body = {
-            "sourceImage": {"bytes": _encoded(pair.left)},
-            "targetImage": {"bytes": _encoded(pair.right)},
+            "sourceImage": {"bytes": _encoded(pair.first)},
+            "targetImage": {"bytes": _encoded(pair.second)},
             "orientation": False,
             "mask": False,
         }
@@ -87,28 +59,6 @@ class Server:
 def _off_centre(face: dict[str, dict[str, dict[str, float]]]) -> float:
     box = face["faceDetail"]["bbox"]
     return abs(box["x0"] + box["x1"] - 1) + abs(box["y0"] + box["y1"] - 1)
-
-
-def fold_accuracies(
-    scores: NDArray[np.float64], same: NDArray[np.bool_], folds: NDArray[np.int64]
-) -> Iterator[tuple[float, float]]:
-    """For each fold its accuracy 0..1 and the threshold, chosen on the other folds."""
-    for fold in np.unique(folds):
-        rest, mine = folds != fold, folds == fold
-        threshold = best_threshold(scores[rest], same[rest])
-        yield float(np.mean((scores[mine] >= threshold) == same[mine])), threshold
-
-
-def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """The threshold with the most right answers; the middle one when several are as good."""
-    candidates = np.unique(scores)
-    ranked_same = np.sort(scores[same])
-    ranked_other = np.sort(scores[~same])
-    right = (len(ranked_same) - np.searchsorted(ranked_same, candidates)) + np.searchsorted(
-        ranked_other, candidates
-    )
-    best = candidates[right == right.max()]
-    return float(best[len(best) // 2])
 
 
 def report(scores: list[float | None], pairs: list[Pair]) -> dict[str, object]:

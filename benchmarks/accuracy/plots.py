@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from benchmarks.accuracy.measures import SIZES, Detection, Liveness, Verification
-from benchmarks.accuracy.rates import ErrorCurve
+from models.training.measures import SIZES, Detection, Liveness, Verification
+from models.training.scores import ErrorCurve
 
 mpl.use("Agg")  # no display where servers stand
 

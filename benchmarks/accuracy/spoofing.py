@@ -27,7 +27,7 @@ from app.vision.packs import MODELS, PackCatalog
 from app.vision.pipeline import Pipeline, largest
 from app.vision.sessions import SessionPool
 from app.vision.spoofing import Judges, judges
-from benchmarks.accuracy.rates import error_curve
+from models.training.scores import error_curve
 
 REFUSED = {"weak": 0.01, "balanced": 0.03, "strict": 0.10}
 ALIGNED_SIDE = 224

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from app.intake.pairs import PICTURE_SUFFIXES, Pair, read_pairs
 from models.training.errors import NoPicturesError
 
 Image = NDArray[np.uint8]
 """Pixels of shape (height, width, 3), RGB."""
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 PAIRS_FILE = "lfw_pairs_dev.txt"
 HELD_OUT_FOLD = 5
 HELD_OUT_SHARE = 4  # one group in this many
@@ -32,16 +32,6 @@ class Picture:
     source: str
     group: str
     held_out: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two LFW photos, relative to the data folder, and whether one person is on both."""
-
-    first: str
-    second: str
-    same: bool
-    fold: int
 
 
 def pictures(root: Path) -> list[Picture]:
@@ -90,36 +80,17 @@ def is_held_out(group: str, *, kept_out: frozenset[str]) -> bool:
 def held_out_people(root: Path) -> frozenset[str]:
     """Lower-case names of everybody in the held-out fold; empty where there is no pairs file."""
     return frozenset(
-        Path(name).parent.name.lower()
-        for pair in read_pairs(root)
+        path.parent.name.lower()
+        for pair in dev_pairs(root)
         if pair.fold == HELD_OUT_FOLD
-        for name in (pair.first, pair.second)
+        for path in (pair.first, pair.second)
     )
 
 
-def read_pairs(root: Path) -> list[Pair]:
-    """The pairs of the standard LFW format, folds counted from 1."""
+def dev_pairs(root: Path) -> list[Pair]:
+    """The pairs of the data folder; none where it has no list of them."""
     file = root / PAIRS_FILE
-    return (
-        list(_parse_pairs(file.read_text(encoding="utf-8").splitlines())) if file.exists() else []
-    )
-
-
-def _parse_pairs(lines: list[str]) -> Iterator[Pair]:
-    per_kind = int(lines[0].split()[1])
-    for number, line in enumerate(lines[1:]):
-        fold = number // (2 * per_kind) + 1
-        fields = line.split()
-        if len(fields) == 3:
-            name, first, second = fields
-            yield Pair(_lfw_file(name, first), _lfw_file(name, second), same=True, fold=fold)
-        elif len(fields) == 4:
-            one, first, other, second = fields
-            yield Pair(_lfw_file(one, first), _lfw_file(other, second), same=False, fold=fold)
-
-
-def _lfw_file(name: str, number: str) -> str:
-    return f"lfw/{name}/{name}_{int(number):04d}.jpg"
+    return read_pairs(file, root / "lfw") if file.exists() else []
 
 
 def _describe(path: Path, relative: Path, kept_out: frozenset[str]) -> Picture:

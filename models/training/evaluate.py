@@ -1,62 +1,16 @@
 """Knows how good a pack is on the pictures that training never saw."""
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from app.vision.geometry import Floats
-from models.training import calibration
-from models.training.data import HELD_OUT_FOLD, Image, Picture, load, pictures, read_pairs
-from models.training.geometry import intersection_over_union
+from models.training import calibration, measures
+from models.training.data import HELD_OUT_FOLD, Image, Picture, dev_pairs, load, pictures
 from models.training.labels import labelled_68, labelled_aflw, read_wider, wears_mask
 from models.training.packs import PackUnderTest
-
-
-def lfw_accuracy(same: Floats, different: Floats, parts: int = 10) -> float:
-    """Share of pairs judged right, the threshold for each part fitted on all others.
-
-    The LFW protocol within one fold: `same` and `different` are cosines of its pairs.
-    """
-    scores = np.concatenate([same, different])
-    truth = np.arange(len(scores)) < len(same)
-    part = np.concatenate([np.arange(len(kind)) * parts // len(kind) for kind in (same, different)])
-    right = [
-        ((scores >= best_threshold(scores[part != p], truth[part != p])) == truth)[part == p]
-        for p in range(parts)
-    ]
-    return float(np.concatenate(right).mean())
-
-
-def best_threshold(scores: Floats, truth: np.ndarray) -> float:
-    """The cosine at which the fewest pairs are judged wrong."""
-    order = np.argsort(scores)
-    below_same = np.cumsum(truth[order])
-    below_other = np.cumsum(~truth[order])
-    right = below_other - below_same
-    best = int(right.argmax())
-    upper = scores[order][min(best + 1, len(order) - 1)]
-    return float((scores[order][best] + upper) / 2)
-
-
-def pair_cosines(
-    data: Path, vector: Callable[[str], Floats | None], folds: frozenset[int]
-) -> tuple[Floats, Floats]:
-    """Cosines of same and of different pairs of `folds`; a photo without a face counts as -1."""
-    cosines: dict[bool, list[float]] = {True: [], False: []}
-    for pair in read_pairs(data):
-        if pair.fold in folds:
-            first, second = vector(pair.first), vector(pair.second)
-            if first is None or second is None:
-                cosines[pair.same].append(-1.0)
-            else:
-                cosines[pair.same].append(float(first @ second))
-    return np.array(cosines[True], np.float32), np.array(cosines[False], np.float32)
-
-
-HELD_OUT_FOLDS = frozenset({HELD_OUT_FOLD})
 
 
 def all_pairs(vectors: Floats, people: np.ndarray, per_person: int = 8) -> tuple[Floats, Floats]:
@@ -101,7 +55,6 @@ def central_vectors(pack: PackUnderTest, photos: list[Picture]) -> tuple[Floats,
 
 SINGLE_FACE_SETS = ("aflw80", "congress", "facescrub", "keypoints", "lfw")
 WIDER_SIDE = 50.0  # px; shorter side of a box that counts
-OVERLAP = 0.5
 MASK_SETS = ("chandrika", "prajnasb", "rmfd", "CWM", "IWM")
 TURNED_CLASSES = {1: -1, 2: -1, 4: 1, 5: 1}  # aflw80: towards the left edge, towards the right
 
@@ -130,18 +83,12 @@ def measure(pack: PackUnderTest, teacher: PackUnderTest, data: Path) -> dict[str
 
 
 def _lfw(pack: PackUnderTest, data: Path) -> dict[str, float]:
-    known: dict[str, Floats | None] = {}
-
-    def vector(path: str) -> Floats | None:
-        if path not in known:
-            image = load(data / path)
-            known[path] = None if image is None else pack.central_vector(image)
-        return known[path]
-
-    same, different = pair_cosines(data, vector, HELD_OUT_FOLDS)
+    pairs = [pair for pair in dev_pairs(data) if pair.fold == HELD_OUT_FOLD]
+    verified = measures.verification(pack, pairs)
+    same, different = verified.scores[verified.same], verified.scores[~verified.same]
     return {
-        "accuracy": lfw_accuracy(same, different),
-        "pairs": len(same) + len(different),
+        "accuracy": float(np.mean(verified.accuracies())),
+        "pairs": len(pairs),
         "same_mean": float(same.mean()),
         "different_mean": float(different.mean()),
         "different_deviation": float(different.std()),
@@ -165,24 +112,15 @@ def _found(pack: PackUnderTest, photos: list[Picture]) -> dict[str, float]:
 def _wider(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
     """Recall of faces of at least 50 px, and found boxes that meet no labelled face at all."""
     labels = read_wider(data)
-    hits, wanted, false = 0, 0, 0
-    for photo, image in _images(photos):
-        found = pack.faces(image).boxes
-        truth = labels[photo.path.relative_to(data).as_posix()]
-        large = truth[(truth[:, 4] == 0) & ((truth[:, 2:4] - truth[:, :2]).min(1) >= WIDER_SIDE)]
-        wanted += len(large)
-        hits += sum(_best_overlap(box[:4], found) >= OVERLAP for box in large)
-        false += sum(_best_overlap(box, truth[:, :4]) < 0.3 for box in found)
+    labelled = {photo.path: labels[photo.path.relative_to(data).as_posix()] for photo in photos}
+    found = measures.detection(pack, labelled)
+    recall = found.recall(WIDER_SIDE)
     return {
-        "photos": len(photos),
-        "faces": wanted,
-        "recall": hits / max(wanted, 1),
-        "false_per_photo": false / max(len(photos), 1),
+        "photos": found.photos,
+        "faces": recall.trials,
+        "recall": recall.value,
+        "false_per_photo": len(found.false_scores) / max(found.photos, 1),
     }
-
-
-def _best_overlap(box: Floats, others: Floats) -> float:
-    return float(intersection_over_union(box, others).max(initial=0.0))
 
 
 def _nearest(pack: PackUnderTest, image: Image, label: Floats) -> Floats | None:
@@ -207,26 +145,17 @@ def _points(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str,
 
 def _masks(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, float]:
     """The flag of the largest face against the folder; a photo without a face is not judged."""
-    reader = pack.pipeline.attributes
-    if reader is None:
+    kinds: dict[bool, list[Path]] = {True: [], False: []}
+    for photo in photos:
+        kinds[wears_mask(photo.path.relative_to(data).as_posix())].append(photo.path)
+    flag = measures.masks(pack, kinds[True], kinds[False])
+    if flag is None:
         return {}
-    told, truth = [], []
-    for photo, image in _images(photos):
-        found = pack.faces(image)
-        if len(found):
-            sides = found.boxes[:, 2:] - found.boxes[:, :2]
-            largest = found.points[[sides.prod(1).argmax()]]
-            told.append(bool(reader.read(image, largest).masks[0]))
-            truth.append(wears_mask(photo.path.relative_to(data).as_posix()))
-    return {"photos": len(photos), **_balanced(np.array(told, bool), np.array(truth, bool))}
-
-
-def _balanced(told: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Both rates and their mean, of which a set without one kind has only the other."""
-    kinds = {"masks_seen": told[truth], "bare_seen": ~told[~truth]}
-    rates = {name: float(right.mean()) for name, right in kinds.items() if len(right)}
-    mean = float(np.mean(list(rates.values()))) if rates else 0.0
-    return {"judged": len(told), **rates, "balanced_accuracy": mean}
+    rates = {"masks_seen": flag.seen, "bare_seen": flag.spared}
+    told = {name: rate.value for name, rate in rates.items() if rate.trials}
+    mean = float(np.mean(list(told.values()))) if told else 0.0
+    judged = flag.seen.trials + flag.spared.trials
+    return {"photos": len(photos), "judged": judged, **told, "balanced_accuracy": mean}
 
 
 def _crowd(pack: PackUnderTest) -> dict[str, float]:

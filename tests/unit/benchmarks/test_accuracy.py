@@ -10,10 +10,11 @@ import pytest
 from PIL import Image as PillowImage
 from skimage import data as pictures
 
+from app.domain.rates import Rate
 from app.vision.geometry import Detections
-from benchmarks.accuracy import measures
-from benchmarks.accuracy.rates import Rate, error_curve
+from models.training import measures
 from models.training.labels import read_boxes
+from models.training.scores import error_curve
 
 main = importlib.import_module("benchmarks.accuracy.__main__").main
 

@@ -65,9 +65,9 @@ def test_pictures_of_one_person_or_one_photo_are_on_one_side(one: str, other: st
 
 def test_pairs_know_their_fold_and_kind(tmp_path: Path):
     (tmp_path / data.PAIRS_FILE).write_text(PAIRS, encoding="utf-8")
-    pairs = data.read_pairs(tmp_path)
+    pairs = data.dev_pairs(tmp_path)
     assert [pair.fold for pair in pairs] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    assert pairs[0].second == "lfw/Same_1/Same_1_0002.jpg"
+    assert pairs[0].second == tmp_path / "lfw/Same_1/Same_1_0002.jpg"
     assert [pair.same for pair in pairs] == [True, False] * 5
 
 

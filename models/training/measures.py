@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from app.domain.rates import Rate
+from app.intake.pairs import PICTURE_SUFFIXES, Pair
 from app.vision.geometry import Detections, Floats
-from benchmarks.accuracy.lfw_http import Pair, best_threshold, fold_accuracies
-from benchmarks.accuracy.rates import ErrorCurve, Rate, Scores, error_curve, resampled
-from models.training.data import PICTURE_SUFFIXES, Image, load
+from models.training.data import Image, load
 from models.training.geometry import intersection_over_union
 from models.training.packs import PackUnderTest
+from models.training.scores import (
+    ErrorCurve,
+    Scores,
+    best_threshold,
+    error_curve,
+    fold_accuracies,
+    resampled,
+)
 
 OVERLAP = 0.5  # intersection over union from which a labelled face counts as found (WIDER, VOC)
 MEETS_NOTHING = 0.3  # a found box below it on every labelled face is a false one
@@ -94,9 +102,9 @@ class Verification:
 
 def verification(pack: PackUnderTest, pairs: Sequence[Pair]) -> Verification:
     """Every pair by the faces nearest the centres."""
-    paths = sorted({path for pair in pairs for path in (pair.left, pair.right)})
+    paths = sorted({path for pair in pairs for path in (pair.first, pair.second)})
     vectors = {path: pack.central_vector(image) for path, image in readable(paths, "pairs")}
-    cosines = [_cosine(vectors.get(pair.left), vectors.get(pair.right)) for pair in pairs]
+    cosines = [_cosine(vectors.get(pair.first), vectors.get(pair.second)) for pair in pairs]
     scores = np.array(cosines, np.float64)
     return Verification(
         scores,

@@ -1,45 +1,12 @@
-"""What scores of trials say: error rates at thresholds, with the interval their number allows."""
+"""What scores of trials say: error rates at every threshold, and the accuracy of a protocol."""
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of trials and the interval, at 95 %, that so few of them leave open."""
-
-    hits: int
-    trials: int
-
-    @property
-    def value(self) -> float:
-        """0..1; not a number without trials."""
-        return self.hits / self.trials if self.trials else math.nan
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's score interval (E. B. Wilson 1927, "Probable inference"), z = 1.96."""
-        if not self.trials:
-            return 0.0, 1.0
-        z, n, p = 1.959964, self.trials, self.value
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, centre - reach), min(1.0, centre + reach)
-
-    def as_json(self) -> dict[str, object]:
-        low, high = self.interval
-        return {
-            "rate": round(self.value, 6) if self.trials else None,
-            "hits": self.hits,
-            "trials": self.trials,
-            "low": round(low, 6),
-            "high": round(high, 6),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +54,29 @@ def resampled(genuine: Scores, impostor: Scores, rounds: int = 200) -> tuple[flo
     ]
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def fold_accuracies(
+    scores: Scores, same: NDArray[np.bool_], folds: NDArray[np.int64]
+) -> Iterator[tuple[float, float]]:
+    """For each fold its accuracy 0..1 and the threshold, chosen on the other folds."""
+    for fold in np.unique(folds):
+        rest, mine = folds != fold, folds == fold
+        threshold = best_threshold(scores[rest], same[rest])
+        yield float(np.mean((scores[mine] >= threshold) == same[mine])), threshold
+
+
+def best_threshold(scores: Scores, same: NDArray[np.bool_]) -> float:
+    """The threshold with the most right answers; the middle one when several are as good.
+
+    It lies half-way to the next score below: all thresholds in between judge these pairs alike.
+    """
+    candidates = np.unique(scores)
+    ranked_same = np.sort(scores[same])
+    ranked_other = np.sort(scores[~same])
+    right = (len(ranked_same) - np.searchsorted(ranked_same, candidates)) + np.searchsorted(
+        ranked_other, candidates
+    )
+    best = np.flatnonzero(right == right.max())
+    chosen = int(best[len(best) // 2])
+    return float(candidates[[max(chosen - 1, 0), chosen]].mean())
