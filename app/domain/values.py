@@ -1,6 +1,7 @@
 """The values every room shares, each with its shape, unit and range."""
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -8,6 +9,8 @@ from typing import NewType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.domain.rates import Interval
 
 Image = NDArray[np.uint8]
 """An upright picture, shape (height, width, 3), RGB, C-contiguous."""
@@ -294,12 +297,25 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class RatesAt:
+    """Both rates, 0..1, where a match begins at `similarity`; intervals at 95 % where known."""
+
+    similarity: float
+    false_match: float
+    false_match_interval: Interval | None
+    false_rejection: float
+    false_rejection_interval: Interval | None
+    extrapolated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRates:
     """How often a model is wrong when a match begins at each similarity; columns of one length.
 
     `similarity` rises within 0..100. `false_matches` is the share of comparisons of different
     people that reach it, `false_rejections` of the same person that do not, both 0..1, measured on
-    so many pairs; `provenance` says whose.
+    so many pairs; `provenance` says whose. The intervals, at 95 %, and what was `extrapolated` and
+    not counted, are empty where a table does not tell.
     """
 
     similarity: tuple[float, ...]
@@ -308,10 +324,57 @@ class ErrorRates:
     same_pairs: int
     different_pairs: int
     provenance: str
+    false_match_intervals: tuple[Interval, ...] = ()
+    false_rejection_intervals: tuple[Interval, ...] = ()
+    extrapolated: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
-        if not len(self.similarity) == len(self.false_matches) == len(self.false_rejections):
+        told = (self.false_match_intervals, self.false_rejection_intervals, self.extrapolated)
+        columns = [self.false_matches, self.false_rejections, *(part for part in told if part)]
+        if any(len(column) != len(self.similarity) for column in columns):
             raise ValueError("error rates need columns of one length")
+
+    def at(self, similarity: float) -> RatesAt:
+        """Both rates where a match begins at `similarity`, in between along straight lines.
+
+        False matches fall by powers of ten, so theirs is a line of logarithms.
+        """
+        return RatesAt(
+            similarity,
+            self._between(similarity, self.false_matches, powers=True),
+            self._interval(similarity, self.false_match_intervals, powers=True),
+            self._between(similarity, self.false_rejections),
+            self._interval(similarity, self.false_rejection_intervals),
+            any(self.extrapolated[at] for at in self._around(similarity)[:2] if self.extrapolated),
+        )
+
+    def _around(self, similarity: float) -> tuple[int, int, float]:
+        """The knots at or beside `similarity`, and how far it is from the first to the second."""
+        after = min(bisect_left(self.similarity, similarity), len(self.similarity) - 1)
+        if after == 0 or self.similarity[after] <= similarity:
+            return after, after, 0.0
+        low, high = self.similarity[after - 1], self.similarity[after]
+        return after - 1, after, (similarity - low) / (high - low)
+
+    def _between(
+        self, similarity: float, column: Sequence[float], *, powers: bool = False
+    ) -> float:
+        before, after, share = self._around(similarity)
+        low, high = column[before], column[after]
+        if powers and low > 0.0 and high > 0.0:
+            return float(low ** (1.0 - share) * high**share)
+        return low + share * (high - low)
+
+    def _interval(
+        self, similarity: float, column: Sequence[Interval], *, powers: bool = False
+    ) -> Interval | None:
+        if not column:
+            return None
+        low, high = zip(*column, strict=True)
+        return (
+            self._between(similarity, low, powers=powers),
+            self._between(similarity, high, powers=powers),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Analyzer:
         """
         analyzer = cls(catalog, default, workers=workers, backlog=backlog, cuda=cuda)
         pack = catalog.get(default)
-        analyzer._calibrations[pack.model_version] = catalog.calibration(pack)
+        analyzer._calibrations[pack.model_version] = catalog.table(pack).calibration
         analyzer._load(pack)
         return analyzer
 
@@ -86,7 +86,7 @@ class Analyzer:
         if model not in self._calibrations:
             pack = self._catalog.by_version(model)
             with _or_unavailable():
-                self._calibrations[model] = self._catalog.calibration(pack)
+                self._calibrations[model] = self._catalog.table(pack).calibration
         return self._calibrations[model]
 
     def close(self) -> None:

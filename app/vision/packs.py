@@ -1,13 +1,12 @@
 """Which model packs there are, where their weight files lie, and that those are what they claim."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from app.domain.calibration import Calibration
+from app.domain.calibration import Calibration, Table, read_table
 from app.domain.errors import ConfigurationError, ModelUnavailable
 from app.domain.values import ModelVersion
 from app.vision.manifests import MANIFEST, Pack, Weights, load_manifest, one_line
@@ -109,15 +108,15 @@ class PackCatalog:
         """Each weight file of `pack`; all `FileState.OK` means that the pack can be used."""
         return [self.find(pack, weights) for weights in pack.weights()]
 
-    def calibration(self, pack: Pack) -> Calibration:
+    def table(self, pack: Pack) -> Table:
         """The pack's table; a straight line where its manifest names none.
 
         Raises:
             ConfigurationError: the table is missing or not a calibration.
         """
         if pack.calibration is None:
-            return UNCALIBRATED
-        return _calibration(pack.folder / pack.calibration.file)
+            return Table(UNCALIBRATED, None)
+        return _table(pack.folder / pack.calibration.file)
 
     def _candidates(self, pack: Pack, file: str) -> Iterator[Path]:
         folders = [pack.folder]
@@ -159,9 +158,8 @@ def _not_usable(pack: Pack, weights: Weights, wrong: Path | None) -> Configurati
     return ConfigurationError(f"model pack {pack.name!r}: {trouble}")
 
 
-def _calibration(path: Path) -> Calibration:
+def _table(path: Path) -> Table:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        return Calibration(table["cosine"], table["similarity"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return read_table(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"calibration {path}: {one_line(error)}") from error

@@ -1,8 +1,8 @@
 """Which packs there are, on what terms, and how often each is wrong by its own measurements."""
 
-import json
 from threading import Lock
 
+from app.domain.errors import ConfigurationError
 from app.domain.values import ErrorRates, ModelVersion, PackStatus
 from app.vision.manifests import Pack
 from app.vision.packs import FileState, PackCatalog
@@ -35,27 +35,12 @@ class Shelf:
             is_default=pack.model_version == self._default,
             installed=all(file.state is FileState.OK for file in files),
             detects_spoofing=pack.spoofing_points is not None,
-            rates=_rates(pack),
+            rates=self._rates(pack),
         )
 
-
-def _rates(pack: Pack) -> ErrorRates | None:
-    """What the calibration says of itself; None where it says nothing that can be read."""
-    if pack.calibration is None:
-        return None
-    try:
-        table = json.loads((pack.folder / pack.calibration.file).read_text(encoding="utf-8"))
-        return ErrorRates(
-            similarity=_column(table["similarity"]),
-            false_matches=_column(table["fmr"]),
-            false_rejections=_column(table["fnmr"]),
-            same_pairs=int(table["pairs"]["same"]),
-            different_pairs=int(table["pairs"]["different"]),
-            provenance=str(table["provenance"]),
-        )
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _column(values: list[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    def _rates(self, pack: Pack) -> ErrorRates | None:
+        """What the calibration says of itself; None where it says nothing that can be read."""
+        try:
+            return self._catalog.table(pack).rates
+        except ConfigurationError:
+            return None

@@ -60,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--pack", type=Path, required=True, help="folder for the ONNX files")
     calibrating = _step(steps, "calibrate", calibrate, "fit a pack's calibration.json on LFW")
     calibrating.add_argument("--pack", required=True, help="the pack's name")
-    calibrating.add_argument("--people", choices=("all", "held-out"), default="held-out")
+    calibrating.add_argument(
+        "--folds",
+        type=int,
+        nargs="+",
+        help="of the pairs; if not given, the one held out",
+    )
     evaluating = _step(steps, "evaluate", evaluate, "measure a pack on what was held out")
     evaluating.add_argument("--pack", required=True, help="the pack's name")
     timing = _step(steps, "time", time_networks, "time a pack's networks on one core")
@@ -167,10 +172,11 @@ def export(asked: argparse.Namespace) -> None:
 
 def calibrate(asked: argparse.Namespace) -> None:
     """Write calibration.json of a pack to `--out`."""
+    from models.training.data import HELD_OUT_FOLD
     from models.training.evaluate import calibration_of
 
-    held_out = asked.people == "held-out"
-    table = calibration_of(_pack(asked), asked.data, held_out=held_out)
+    folds = frozenset(asked.folds or [HELD_OUT_FOLD])
+    table = calibration_of(_pack(asked), asked.data, folds)
     _write_json(asked.out / "calibration.json", table)
 
 

@@ -1,56 +1,50 @@
 """Knows how good a pack is on the pictures that training never saw."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from app.domain import fitting
 from app.vision.geometry import Floats
-from models.training import calibration, measures
+from models.training import measures
 from models.training.data import HELD_OUT_FOLD, Image, Picture, dev_pairs, load, pictures
 from models.training.labels import labelled_68, labelled_aflw, read_wider, wears_mask
 from models.training.packs import PackUnderTest
 
 
-def all_pairs(vectors: Floats, people: np.ndarray, per_person: int = 8) -> tuple[Floats, Floats]:
-    """Cosines of every pair of photos: of one person, and of two.
-
-    At most `per_person` photos of anybody, so that nobody with hundreds decides alone.
-    """
-    order = np.argsort(people, kind="stable")
-    rank = np.arange(len(order)) - np.searchsorted(people[order], people[order])
-    kept = np.sort(order[rank < per_person])
-    chosen, names = vectors[kept], people[kept]
-    first, second = np.triu_indices(len(kept), 1)
-    cosines = (chosen @ chosen.T)[first, second]
-    one_person = names[first] == names[second]
-    return cosines[one_person], cosines[~one_person]
-
-
-def calibration_of(pack: PackUnderTest, data: Path, *, held_out: bool) -> dict[str, object]:
-    """A pack's calibration.json from every pair of LFW photos, or of those held out of training."""
-    photos = [p for p in pictures(data) if p.source == "lfw" and (p.held_out or not held_out)]
-    vectors, people = central_vectors(pack, photos)
-    same, different = all_pairs(vectors, people)
-    who = "people held out of training (fold 5 of the development pairs)" if held_out else "people"
+def calibration_of(pack: PackUnderTest, data: Path, folds: frozenset[int]) -> dict[str, object]:
+    """A pack's calibration.json from every pair of the LFW photos of some folds of the pairs."""
+    people = people_of(data, folds)
+    photos = [p.path for p in pictures(data) if p.source == "lfw"]
+    known = [(path, path.parent.name) for path in photos if path.parent.name in people]
+    vectors, names = vectors_of(pack, known)
     provenance = (
-        f"All pairs among {len(people)} LFW photos of {len(set(people))} {who}, found, aligned and "
-        "embedded by this pack; rates with fewer than "
-        f"{calibration.COUNTED_FROM} pairs beyond them from a normal tail."
+        f"All pairs among {len(names)} LFW photos of {len(set(names))} people (folds "
+        f"{', '.join(map(str, sorted(folds)))} of the development pairs), found, aligned and "
+        "embedded by this pack. Each pair of people weighs the same. Rates with fewer than "
+        f"{fitting.COUNTED_FROM} pairs of people beyond them from a normal tail. Intervals at 95 %."
     )
-    return calibration.fit(same, different).as_json(provenance)
+    return fitting.fit(*fitting.cross(vectors, names)).as_json(provenance)
 
 
-def central_vectors(pack: PackUnderTest, photos: list[Picture]) -> tuple[Floats, np.ndarray]:
-    """Vectors (n, d) of the labelled faces that were found, and whose they are."""
+def people_of(data: Path, folds: frozenset[int]) -> frozenset[str]:
+    """Everybody in some folds of the development pairs; nobody is in two."""
+    pairs = [pair for pair in dev_pairs(data) if pair.fold in folds]
+    return frozenset(path.parent.name for pair in pairs for path in (pair.first, pair.second))
+
+
+def vectors_of(pack: PackUnderTest, photos: Sequence[tuple[Path, str]]) -> tuple[Floats, list[str]]:
+    """Vectors (n, d) of the faces nearest the middle that were found, and whose they are."""
     answers = [
-        (pack.central_vector(image), photo.group)
-        for photo in tqdm(photos, mininterval=10)
-        if (image := load(photo.path)) is not None
+        (pack.central_vector(image), person)
+        for path, person in tqdm(photos, mininterval=10)
+        if (image := load(path)) is not None
     ]
     found = [(vector, person) for vector, person in answers if vector is not None]
-    return np.stack([vector for vector, _ in found]), np.array([person for _, person in found])
+    return np.stack([vector for vector, _ in found]), [person for _, person in found]
 
 
 SINGLE_FACE_SETS = ("aflw80", "congress", "facescrub", "keypoints", "lfw")

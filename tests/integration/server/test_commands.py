@@ -242,6 +242,7 @@ def test_models_list_show_and_verify_tell_licence_version_and_files():
     assert {"starter", "open", "buffalo_l"} <= names
     assert re.search(r"^licence +\S", shown.stdout, re.MULTILINE)
     assert re.search(r"^model version +starter-[0-9a-f]{8}$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^at 90 +0\.0001 \S.*%", shown.stdout, re.MULTILINE)
     assert verified.returncode == 0
 
 

@@ -7,6 +7,7 @@ from app.domain.values import (
     Base64Image,
     Box,
     Eligibility,
+    ErrorRates,
     Face,
     ImageUrl,
     IssuedKey,
@@ -61,3 +62,44 @@ def test_what_is_secret_does_not_show_in_a_representation():
 
     assert "canary" not in shown
     assert "0.731" not in shown
+
+
+RATES = ErrorRates(
+    similarity=(0.0, 50.0, 90.0, 100.0),
+    false_matches=(1.0, 0.1, 0.001, 0.0),
+    false_rejections=(0.0, 0.0, 0.04, 1.0),
+    same_pairs=100,
+    different_pairs=10_000,
+    provenance="drawn",
+    false_match_intervals=((1.0, 1.0), (0.09, 0.11), (0.0005, 0.002), (0.0, 0.0)),
+    false_rejection_intervals=((0.0, 0.0), (0.0, 0.02), (0.02, 0.08), (1.0, 1.0)),
+    extrapolated=(False, False, True, False),
+)
+
+
+def test_rates_are_told_at_any_similarity_false_matches_along_powers_of_ten():
+    at = RATES.at(70.0)
+
+    assert at.false_match == pytest.approx(0.01)
+    assert at.false_rejection == pytest.approx(0.02)
+    assert at.false_rejection_interval == pytest.approx((0.01, 0.05))
+    assert at.extrapolated
+
+
+def test_rates_at_a_knot_are_the_knots():
+    at = RATES.at(50.0)
+
+    assert (at.false_match, at.false_match_interval) == (0.1, (0.09, 0.11))
+    assert not at.extrapolated
+
+
+def test_a_table_without_intervals_tells_none():
+    plain = ErrorRates((0.0, 100.0), (1.0, 0.0), (0.0, 1.0), 5, 50, "somebody's photos")
+
+    assert plain.at(50.0).false_match_interval is None
+    assert not plain.at(50.0).extrapolated
+
+
+def test_columns_of_rates_have_one_length():
+    with pytest.raises(ValueError, match="one length"):
+        ErrorRates((0.0, 100.0), (1.0, 0.0), (0.0,), 5, 50, "somebody's photos")

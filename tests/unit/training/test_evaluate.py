@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from models.training import evaluate
 from models.training.measures import Verification
 
 
@@ -21,15 +20,3 @@ def test_pairs_that_a_threshold_separates_are_all_right():
 def test_pairs_without_any_difference_are_a_guess():
     scores = np.random.default_rng(0).normal(size=600)
     assert np.mean(one_fold(scores).accuracies()) == pytest.approx(0.5, abs=0.07)
-
-
-def test_all_pairs_counts_each_pair_of_photos_once():
-    vectors = np.eye(4, dtype=np.float32)
-    same, different = evaluate.all_pairs(vectors, np.array(["a", "a", "b", "c"]))
-    assert (len(same), len(different)) == (1, 5)
-
-
-def test_nobody_with_many_photos_decides_alone():
-    vectors = np.ones((30, 2), np.float32)
-    same, _ = evaluate.all_pairs(vectors, np.array(["a"] * 28 + ["b"] * 2), per_person=4)
-    assert len(same) == 6 + 1

@@ -154,7 +154,7 @@ def test_similarity_comes_from_the_packs_table(models):
     (models / "tiny" / "calibration.json").write_text(json.dumps(table))
     catalog = PackCatalog(models)
 
-    assert catalog.calibration(catalog.get("tiny")).similarity(0.25) == 50.0
+    assert catalog.table(catalog.get("tiny")).calibration.similarity(0.25) == 50.0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_broken_calibration_is_refused_in_one_line(models, text):
     catalog = PackCatalog(models)
 
     with pytest.raises(ConfigurationError, match=r"calibration\.json") as refused:
-        catalog.calibration(catalog.get("tiny"))
+        catalog.table(catalog.get("tiny"))
 
     assert "\n" not in str(refused.value)
 
@@ -176,4 +176,4 @@ def test_a_pack_without_a_table_has_a_straight_line(models):
     packs.write(models / "plain", tables)
     catalog = PackCatalog(models)
 
-    assert catalog.calibration(catalog.get("plain")).similarity(0.5) == 75.0
+    assert catalog.table(catalog.get("plain")).calibration.similarity(0.5) == 75.0
