@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import audit, backup, check, keys, models, openapi, serve, testing, training, vault
+from app.cli import (
+    audit,
+    backup,
+    benching,
+    check,
+    keys,
+    models,
+    openapi,
+    serve,
+    testing,
+    training,
+    vault,
+)
 from app.cli.options import UsageError
 from app.cli.process import leave_no_core
 from app.domain.errors import ConfigurationError, FaceError
@@ -30,6 +42,7 @@ app.command("test", context_settings=PASS_ON)(testing.run_tests)
 app.command("train", context_settings=PASS_ON)(training.train)
 app.command("openapi")(openapi.export)
 app.add_typer(backup.app, name="backup")
+app.add_typer(benching.app, name="bench")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(models.app, name="models")

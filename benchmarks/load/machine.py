@@ -68,6 +68,12 @@ class Server:
         """Megabytes that are this server's alone or its share of what is shared, all processes."""
         return sum(_proportional(pid) for pid in self.family())
 
+    def resident(self) -> float:
+        """Megabytes of the server's process with all it shares with whomever, and of those it
+        started their share."""
+        first, *children = self.family()
+        return _kilobytes(first, "Rss") / 1024 + sum(map(_proportional, children))
+
     def processor(self) -> float:
         """Seconds of processor time all of the server's processes have used."""
         return sum(_processor(pid) for pid in self.family())
@@ -130,8 +136,12 @@ def _processor(pid: int) -> float:
 
 
 def _proportional(pid: int) -> float:
+    return _kilobytes(pid, "Pss") / 1024
+
+
+def _kilobytes(pid: int, field: str) -> float:
     with contextlib.suppress(OSError):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        if found := re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE):
-            return int(found[1]) / 1024
+        if found := re.search(rf"^{field}:\s+(\d+) kB", rollup, re.MULTILINE):
+            return float(found[1])
     return 0.0

@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._ask()
 
@@ -75,17 +76,25 @@ async def closed_loop(
     base: str, paths: Sequence[str], expected: bytes, *, clients: int, seconds: float
 ) -> Round:
     """Each client asks for the next of `paths`, over and over, as soon as it has its answer."""
+    host = urllib.parse.urlsplit(base).netloc
+    requests = [f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() for path in paths]
+    return await send(base, requests, expected, clients=clients, seconds=seconds)
+
+
+async def send(
+    base: str, requests: Sequence[bytes], expected: bytes, *, clients: int, seconds: float
+) -> Round:
+    """The same with whole requests; with `seconds` 0 each client sends one."""
     place = urllib.parse.urlsplit(base)
-    host = f"{place.hostname}:{place.port}"
-    requests = itertools.cycle(
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() for path in paths
-    )
+    following = itertools.cycle(requests)
     loop = asyncio.get_running_loop()
     start = time.perf_counter()
     connections = []
     for _ in range(clients):
         _, connection = await loop.create_connection(
-            lambda: Connection(requests, expected, start + seconds), place.hostname, place.port
+            lambda: Connection(following, expected, start + seconds),
+            place.hostname or "",
+            place.port or 80,
         )
         connections.append(connection)
     await asyncio.gather(*(connection.done for connection in connections))

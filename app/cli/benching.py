@@ -1,0 +1,32 @@
+"""`facereco bench`: measure this machine with the suites under benchmarks/."""
+
+import runpy
+import sys
+
+import typer
+
+# All options are the suite's own, --help too.
+PASS_ON = {
+    "ignore_unknown_options": True,
+    "allow_extra_args": True,
+    "help_option_names": [],
+}
+
+app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
+
+
+@app.command("speed", context_settings=PASS_ON)
+def speed(context: typer.Context) -> None:
+    """Each operation beside what it could cost at the least; `--help` names the options."""
+    _run("benchmarks.speed", context.args)
+
+
+# With a single command typer would leave its name out.
+@app.callback()
+def _suites() -> None:
+    """Measure this machine."""
+
+
+def _run(suite: str, arguments: list[str]) -> None:
+    sys.argv = [suite, *arguments]
+    runpy.run_module(suite, run_name="__main__")
