@@ -3,7 +3,8 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from app.api.revisions import DEFAULT_REVISION
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
-from app.domain.ports import AuditTrail, Vision
+from app.domain.ports import Vision
 from app.domain.values import AuditEntry, Eligibility, IssuedKey, ModelVersion
 from app.index.audit import IndexAudit
 from app.index.faiss_indexes import FaissIndexes
@@ -52,6 +53,7 @@ from app.storage.relaxed import RelaxedGroups
 from app.storage.stores import Storage, open_storage
 from app.storage.upkeep import Upkeep
 from app.telemetry.audit import NoTrail, Sync, Trail
+from app.telemetry.metrics import Metrics, Reading
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.shelf import Shelf
@@ -68,6 +70,7 @@ class House:
     services: Services
     model: ModelVersion
     first_key: IssuedKey | None
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class SpoofingProbe:
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Open every room, and close what was opened, last first. Raises `ConfigurationError`."""
     obey_test_faults(settings)
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
         # Decoders start while everything else does, and before there is a key in this process.
         decoders = Decoders(settings.decoders or max(2, _cores()))
@@ -112,13 +116,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.callback(upkeep.stop)
         vision = open_vision(settings)
         stack.callback(vision.close)
-        intake = await _intake(settings, decoders, stack)
-        services = _services(settings, storage, vision, intake, stack)
+        metrics.describe(version=__version__, model=vision.default_model)
+        intake = await _intake(settings, decoders, metrics, stack)
+        metrics.read(_of_storage(settings, storage, upkeep))
+        services = _services(settings, storage, vision, intake, metrics, stack)
         first_key = await _first_key(storage)
         if first_key is not None:
             made = AuditEntry("keys.create", tenant=first_key.tenant.name, source="first start")
             await services.audit.write(made)
-        yield House(services, vision.default_model, first_key)
+        yield House(services, vision.default_model, first_key, metrics)
 
 
 def _keyset(settings: Settings) -> KeysetSource:
@@ -149,26 +155,26 @@ def _catalog(settings: Settings) -> PackCatalog:
 
 
 def _services(
-    settings: Settings, storage: Storage, vision: Analyzer, intake: Intake, stack: AsyncExitStack
+    settings: Settings,
+    storage: Storage,
+    vision: Analyzer,
+    intake: Intake,
+    metrics: Metrics,
+    stack: AsyncExitStack,
 ) -> Services:
-    database, vault, corruption = storage.database, storage.vault, Corruption()
+    database, vault = storage.database, storage.vault
+    corruption = Corruption(metrics.corrupt_record)
     groups = SqlGroupStore(database, vault, storage.erasures.remember)
     faces = SqlFaceStore(database, vault, corruption, storage.erasures.remember)
     tokens = SealedPageTokens(vault, ttl=settings.page_token_ttl)
     changes = SqlChangeLog(database, vault, corruption)
-    index = FaissIndexes(
-        changes,
-        memory_limit=settings.index_memory,
-        workers=_workers(settings),
-    )
-    stack.callback(index.close)
-    _follow(database, index, changes, stack)
-    if settings.index_audit:
-        audit = asyncio.create_task(IndexAudit(index, changes).run(every=settings.index_audit))
-        stack.callback(audit.cancel)
+    index = _index(settings, database, changes, metrics, stack)
     line = _line(settings)
     detect = DetectFaces(intake, vision, line)
     eligibility = Eligibility(settings.min_face, settings.max_angle)
+    bodies = Bodies(memory=settings.body_memory, seconds=settings.body_seconds)
+    guesses, trail = Guesses(settings.guesses), _audit(settings, storage, stack)
+    metrics.read(_of_requests(line, bodies, guesses, trail))
     return Services(
         keys=storage.keys,
         line=line,
@@ -191,9 +197,10 @@ def _services(
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
         optional=(SpoofingProbe(vision),),
-        bodies=Bodies(memory=settings.body_memory, seconds=settings.body_seconds),
-        audit=_audit(settings, storage, stack),
-        guesses=Guesses(settings.guesses),
+        bodies=bodies,
+        audit=trail,
+        guesses=guesses,
+        observer=metrics,
         packs=Shelf(_catalog(settings), vision.default_model).packs,
         versions=_versions(),
     )
@@ -205,7 +212,7 @@ def _versions() -> dict[str, str]:
     return {"facereco": __version__, "python": platform.python_version(), **libraries}
 
 
-def _audit(settings: Settings, storage: Storage, stack: AsyncExitStack) -> AuditTrail:
+def _audit(settings: Settings, storage: Storage, stack: AsyncExitStack) -> Trail | NoTrail:
     if settings.audit == "off":
         return NoTrail()
     key = storage.vault.derive(Trail.PURPOSE)
@@ -223,24 +230,92 @@ def _line(settings: Settings) -> Line:
     return Line(LineLimits(lanes, settings.backlog, short=lanes, patience=settings.patience))
 
 
+def _index(
+    settings: Settings,
+    database: Database,
+    changes: SqlChangeLog,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+) -> FaissIndexes:
+    """The indexes with what follows and what audits them."""
+    index = FaissIndexes(changes, memory_limit=settings.index_memory, workers=_workers(settings))
+    stack.callback(index.close)
+    follower = _follow(database, index, changes, stack)
+    audit = IndexAudit(index, changes)
+    if settings.index_audit:
+        auditing = asyncio.create_task(audit.run(every=settings.index_audit))
+        stack.callback(auditing.cancel)
+    metrics.read(_of_index(index, follower, audit))
+    return index
+
+
 def _follow(
     database: Database, index: FaissIndexes, changes: SqlChangeLog, stack: AsyncExitStack
-) -> None:
+) -> Follower:
     hints = Hints(database)
-    following = asyncio.create_task(Follower(index, changes.standing, hints.wait).run())
+    follower = Follower(index, changes.standing, hints.wait)
+    following = asyncio.create_task(follower.run())
     stack.callback(following.cancel)
     stack.callback(hints.close)
+    return follower
 
 
-async def _intake(settings: Settings, decoders: Decoders, stack: AsyncExitStack) -> Intake:
+async def _intake(
+    settings: Settings, decoders: Decoders, metrics: Metrics, stack: AsyncExitStack
+) -> Intake:
     decoders.check()
     rules = AddressRules.of(settings.url_ports, map(str, settings.url_allow))
     downloader = Downloader(rules)
     stack.push_async_callback(downloader.aclose)
+    metrics.read(
+        {
+            "facereco_decoder_deaths_total": lambda: decoders.replaced,
+            "facereco_downloads_running": lambda: downloader.running,
+        }
+    )
     threads = ThreadPoolExecutor(decoders.count, "intake")
     intake = Intake(downloader, decoders, threads, room=decoders.count + settings.backlog)
     stack.callback(intake.close)
     return intake
+
+
+def _of_requests(
+    line: Line, bodies: Bodies, guesses: Guesses, trail: Trail | NoTrail
+) -> Mapping[str, Reading]:
+    return {
+        "facereco_line_lanes": lambda: line.lanes,
+        "facereco_line_working": lambda: line.working,
+        "facereco_line_waiting": lambda: line.waiting,
+        "facereco_body_bytes": lambda: bodies.held,
+        "facereco_guessing_sources": lambda: guesses.sources,
+        "facereco_audit_failures_total": lambda: trail.failures,
+    }
+
+
+def _of_index(index: FaissIndexes, follower: Follower, audit: IndexAudit) -> Mapping[str, Reading]:
+    moves = index.moves
+    return {
+        "facereco_index_groups": lambda: index.groups,
+        "facereco_index_faces": lambda: index.faces,
+        "facereco_index_bytes": lambda: index.nbytes,
+        "facereco_index_limit_bytes": lambda: index.memory_limit,
+        "facereco_index_loads_total": lambda: moves.loads,
+        "facereco_index_load_seconds_total": lambda: moves.load_seconds,
+        "facereco_index_evictions_total": lambda: moves.evictions,
+        "facereco_index_catch_ups_total": lambda: moves.catch_ups,
+        "facereco_index_lag_versions_total": lambda: moves.lag_versions,
+        "facereco_index_follow_age_seconds": lambda: follower.age,
+        "facereco_index_audits_total": lambda: audit.looked,
+        "facereco_index_drifts_total": lambda: audit.rebuilt,
+    }
+
+
+def _of_storage(settings: Settings, storage: Storage, upkeep: Upkeep) -> Mapping[str, Reading]:
+    return {
+        "facereco_upkeep_failures_total": lambda: upkeep.failures,
+        "facereco_database_bytes": lambda: storage.database.nbytes,
+        "facereco_disk_free_bytes": lambda: shutil.disk_usage(settings.data).free,
+    }
 
 
 async def _first_key(storage: Storage) -> IssuedKey | None:

@@ -21,6 +21,7 @@ from app.domain.errors import ConfigurationError
 
 PREFIX = "FACERECO_"
 MEBIBYTE = 1024 * 1024
+METRICS_PORT = 9464  # as OpenTelemetry's exporters for Prometheus have it
 
 
 def _known_zone(name: str) -> str:
@@ -148,6 +149,16 @@ class Settings(BaseSettings):
     audit_size: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes after which it begins another file."
     )
+    metrics: bool = Field(
+        default=True, description="Serve `/metrics` for Prometheus, on a port of its own."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="9464 when not set, a free one where `FACERECO_PORT` is 0.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe event that is logged."
     )
@@ -203,6 +214,13 @@ class Settings(BaseSettings):
         # What processes we start have no business with it.
         os.environ.pop(f"{PREFIX}KEYSET_JSON", None)  # noqa: TID251 - the one reader of settings
         return read
+
+    @property
+    def scraped_port(self) -> int:
+        """Where `/metrics` is to listen; 0 takes a free port."""
+        if self.metrics_port is None:
+            return METRICS_PORT if self.port else 0
+        return self.metrics_port
 
     @property
     def database(self) -> str:

@@ -38,7 +38,7 @@ from app.domain.errors import (
     UnknownAppKey,
     WrongSecretKey,
 )
-from app.domain.ports import FaceIndex
+from app.domain.ports import FaceIndex, Observer
 from app.domain.values import (
     AuditEntry,
     Base64Image,
@@ -80,6 +80,7 @@ from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
+from app.telemetry.observers import Nobody
 
 MODEL = ModelVersion("fake-1")
 NEWER_MODEL = ModelVersion("fake-2")
@@ -589,6 +590,7 @@ class House:
     keys: FakeKeys = field(default_factory=FakeKeys)
     tokens: FakeTokens = field(default_factory=FakeTokens)
     audit: FakeTrail = field(default_factory=FakeTrail)
+    observer: Observer = field(default_factory=Nobody)
     probes: list[FakeProbe] = field(default_factory=lambda: [FakeProbe("database")])
     optional: list[FakeProbe] = field(default_factory=list)
     group_quota: int = 1_000
@@ -641,6 +643,7 @@ def fake_services(house: House) -> Services:
         guesses=house.guesses,
         optional=house.optional,
         audit=house.audit,
+        observer=house.observer,
     )
 
 

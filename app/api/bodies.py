@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import Request
 
-from app.domain.errors import FaceError, InvalidParameter, Overloaded
+from app.domain.errors import BodiesFull, FaceError, InvalidParameter
 from app.domain.stages import Stage, Timed
 
 
@@ -13,7 +13,12 @@ class Bodies:
 
     def __init__(self, *, memory: int = 256 * 1024 * 1024, seconds: float = 30.0) -> None:
         self.seconds = seconds
-        self.free = memory
+        self._memory = self.free = memory
+
+    @property
+    def held(self) -> int:
+        """Bytes kept just now."""
+        return self._memory - self.free
 
 
 class Body:
@@ -30,7 +35,7 @@ class Body:
         Raises:
             FaceError: `too_long`, when there is more.
             InvalidParameter: it came too slowly.
-            Overloaded: other bodies have the memory.
+            BodiesFull: other bodies have the memory.
         """
         try:
             with Timed(Stage.BODY):
@@ -55,6 +60,6 @@ class Body:
 
     def _hold(self, count: int) -> None:
         if count > self._bodies.free:
-            raise Overloaded
+            raise BodiesFull
         self._bodies.free -= count
         self._held += count

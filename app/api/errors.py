@@ -21,6 +21,8 @@ REVISION = "facereco.revision"
 OPERATION = "facereco.operation"
 # Whether its caller could not show a key.
 DENIED = "facereco.denied"
+# Which kind of error it was answered with.
+REFUSAL = "facereco.refusal"
 DEFAULT = REVISIONS[DEFAULT_REVISION]
 
 
@@ -38,11 +40,17 @@ async def _face_error(request: Request, error: Exception) -> Response:
         log.warning("request failed", kind=type(error).__name__, detail=error.detail)
     if isinstance(error, errors.Unauthorized):
         request.scope[DENIED] = True
+    request.scope[REFUSAL] = _kind(error).__name__
     revision: Revision = request.scope.get(REVISION, DEFAULT)
     code = told(revision, request.scope.get(OPERATION, ""), error)
     if isinstance(error, errors.Overloaded | errors.StoreUnavailable):
         return _failure(request, code, error.detail, {"Retry-After": "1"})
     return _failure(request, code, error.detail)
+
+
+def _kind(error: errors.FaceError) -> type[errors.FaceError]:
+    """What refusals are counted by: a v1.0 call without a key misses its secretKey as well."""
+    return errors.Unauthorized if isinstance(error, errors.Unauthorized) else type(error)
 
 
 def told(revision: Revision, operation: str, error: errors.FaceError) -> ResultCode:

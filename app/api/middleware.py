@@ -1,4 +1,4 @@
-"""Around every request: an id, one log line, and an answer to what nobody foresaw."""
+"""Around every request: an id, whoever watches, one log line, an answer to the unforeseen."""
 
 import re
 import secrets
@@ -11,7 +11,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.codes import INTERNAL
-from app.api.errors import internal_failure
+from app.api.errors import REFUSAL, internal_failure
+from app.domain.ports import Observer
+from app.domain.stages import heard_by
+from app.domain.values import Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +23,8 @@ CLIENT_GONE = 499
 # A client may make up a method; the log repeats none it does not know.
 METHODS = frozenset(HTTPMethod)
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+UNFORESEEN = "Unforeseen"
+"""The refusal of a request that broke something."""
 
 
 class Observe:
@@ -32,12 +37,19 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers.get("x-request-id"))
         scope["facereco.request"] = request_id
         exchange = _Exchange(send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._answer(scope, receive, exchange)
-            exchange.log(scope)
+        observer: Observer = scope["app"].state.services.observer
+        watch = observer.begin(headers.get("traceparent"))
+        with structlog.contextvars.bound_contextvars(request_id=request_id), heard_by(watch.stage):
+            try:
+                await self._answer(scope, receive, exchange)
+            finally:
+                outcome = exchange.outcome(scope)
+                watch.end(outcome)
+            _log(outcome, scope.get("facereco.tenant"))
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:
@@ -50,6 +62,7 @@ class Observe:
                 "unexpected error", kind=type(error).__name__, place=_place(error)
             )
             scope["facereco.code"] = INTERNAL.code
+            scope[REFUSAL] = UNFORESEEN
             if not exchange.started:
                 await internal_failure()(scope, receive, exchange.send)
 
@@ -71,16 +84,29 @@ class _Exchange:
             MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
         await self._send(message)
 
-    def log(self, scope: Scope) -> None:
-        log.info(
-            "request",
+    def outcome(self, scope: Scope) -> Outcome:
+        return Outcome(
             method=scope["method"] if scope["method"] in METHODS else None,
             route=getattr(scope.get("route"), "path_format", None),
             status=self.status,
             code=scope.get("facereco.code", 0),
-            tenant=scope.get("facereco.tenant"),
-            ms=round((time.perf_counter() - self._began) * 1000, 2),
+            refusal=scope.get(REFUSAL),
+            seconds=time.perf_counter() - self._began,
+            request=self._request_id,
         )
+
+
+def _log(outcome: Outcome, tenant: str | None) -> None:
+    log.info(
+        "request",
+        method=outcome.method,
+        route=outcome.route,
+        status=outcome.status,
+        code=outcome.code,
+        refusal=outcome.refusal,
+        tenant=tenant,
+        ms=round(outcome.seconds * 1000, 2),
+    )
 
 
 def _request_id(given: str | None) -> str:

@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 from app.api.bodies import Bodies
 from app.api.guesses import Guesses
-from app.domain.ports import AuditTrail, HealthProbe, KeyRegistry
+from app.domain.ports import AuditTrail, HealthProbe, KeyRegistry, Observer
 from app.domain.values import PackStatus
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
@@ -18,6 +18,7 @@ from app.services.search import SearchFaces
 from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
 from app.telemetry.audit import NoTrail
+from app.telemetry.observers import Nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +52,6 @@ class Services:
     bodies: Bodies = field(default_factory=Bodies)
     audit: AuditTrail = field(default_factory=NoTrail)
     guesses: Guesses = field(default_factory=Guesses)
+    observer: Observer = field(default_factory=Nobody)
     packs: Callable[[], Sequence[PackStatus]] = tuple  # blocking: call it off the event loop
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -1,9 +1,12 @@
 """Runs the application on uvicorn until a signal ends it, and ends without dropping a request."""
 
+import asyncio
 import signal
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -18,6 +21,7 @@ GRACE = 18
 # Seconds an idle connection stays open: longer than the pools of common clients and proxies keep
 # theirs (60), or they would now and then send a request into a connection just closed.
 KEEP_ALIVE = 75
+BESIDE = ConnectionLimits(connections=32, body_seconds=10.0)
 
 
 class Door:
@@ -60,6 +64,37 @@ async def serve(app: ASGIApp, listener: socket.socket, door: Door, how: Serving)
         timeout_keep_alive=KEEP_ALIVE,
     )
     await _Server(config, door, how).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def served_beside(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer on another port for as long as the block takes."""
+    config = uvicorn.Config(
+        app,
+        http=guarded(BESIDE),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Beside(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+class _Beside(uvicorn.Server):
+    """uvicorn's, which leaves signals to the server that clients know."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class _Server(uvicorn.Server):

@@ -5,10 +5,15 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+)
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +22,9 @@ from app.cli.process import open_files
 from app.domain.values import IssuedKey
 from app.settings import Settings
 from app.telemetry import logs
+
+if TYPE_CHECKING:
+    from app.main import House
 
 SAMPLE = Path(__file__).parents[2] / "tests" / "pictures" / "astronaut.jpg"
 # Seconds a body that is too slow, or not wanted, may keep its connection after it was answered.
@@ -32,7 +40,8 @@ def serve(
     settings = Settings.read(host=host, port=port, data=data)
     logs.configure(settings.log_level)
     open_files(settings.connections)
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(settings.host, settings.port, "FACERECO_PORT")
+    scraped = for_metrics(settings)
     # Until uvicorn heeds signals they are remembered. It raises them again when it has stopped; by
     # then the house still has to close.
     told = threading.Event()
@@ -40,10 +49,18 @@ def serve(
         signal.signal(number, lambda *_: told.set())
     import uvloop
 
-    uvloop.run(_run(settings, listener, told))
+    uvloop.run(_run(settings, Listeners(listener, scraped), told))
 
 
-async def _run(settings: Settings, listener: socket.socket, told: threading.Event) -> None:
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The sockets: of clients, and of whoever scrapes metrics, if anybody may."""
+
+    clients: socket.socket
+    metrics: socket.socket | None
+
+
+async def _run(settings: Settings, listeners: Listeners, told: threading.Event) -> None:
     from app.api.application import create_app
     from app.api.connections import ConnectionLimits
     from app.api.services import Services
@@ -51,8 +68,12 @@ async def _run(settings: Settings, listener: socket.socket, told: threading.Even
     from app.api.serving import serve as answer
     from app.main import open_house
 
-    async with open_house(settings) as house:
+    listener = listeners.clients
+    async with AsyncExitStack() as stack:
+        house = await stack.enter_async_context(open_house(settings))
         door = Door()
+        if listeners.metrics is not None:
+            await stack.enter_async_context(_scraping(house, listeners.metrics))
 
         @asynccontextmanager
         async def services() -> AsyncIterator[Services]:
@@ -77,16 +98,35 @@ async def _run(settings: Settings, listener: socket.socket, told: threading.Even
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _scraping(house: "House", listener: socket.socket) -> AbstractAsyncContextManager[None]:
+    from app.api.metrics import create_metrics_app
+    from app.api.serving import served_beside
+
+    typer.echo(f"metrics are on {_address(listener)}/metrics")
+    return served_beside(create_metrics_app(house.metrics, house.services), listener)
+
+
+def for_metrics(settings: Settings) -> socket.socket | None:
+    """Where they are told, if they are. Raises `UsageError` when the port is taken."""
+    if not settings.metrics:
+        return None
+    return _listen(settings.metrics_host, settings.scraped_port, "FACERECO_METRICS_PORT")
+
+
+def _listen(host: str, port: int, setting: str) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            stack.pop_all()
     except OSError as error:
-        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error.strerror} ({setting})"
+        ) from None
     return listener
 
 

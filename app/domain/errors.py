@@ -28,6 +28,10 @@ FaceError
     ├── ModelUnavailable      the group's model version is not installed
     ├── SpoofingUnavailable   the model pack has no spoofing models
     └── Overloaded            too much is waiting already
+        ├── LineFull          no place in line for one more request of this caller
+        ├── WaitedTooLong     in line, for longer than anybody should
+        ├── BodiesFull        the bodies of other requests have the memory
+        └── WorkersBusy       a room's threads have as much to do as they take
 
 ConfigurationError            the server cannot start as it is set up (exit code 78)
 └── KeyServiceUnavailable     the service that keeps the keyset's key cannot be asked right now
@@ -163,6 +167,22 @@ class SpoofingUnavailable(InternalError):
 
 class Overloaded(InternalError):
     detail = "overloaded"
+
+
+class LineFull(Overloaded):
+    pass
+
+
+class WaitedTooLong(Overloaded):
+    pass
+
+
+class BodiesFull(Overloaded):
+    pass
+
+
+class WorkersBusy(Overloaded):
+    pass
 
 
 class ConfigurationError(Exception):

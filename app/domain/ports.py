@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.domain.calibration import Calibration
 from app.domain.digests import DigestedPage
+from app.domain.stages import Stage
 from app.domain.values import (
     AuditEntry,
     Cursor,
@@ -23,6 +24,7 @@ from app.domain.values import (
     ModelVersion,
     Neighbour,
     NewFace,
+    Outcome,
     PageScope,
     Room,
     SpoofingCondition,
@@ -233,6 +235,40 @@ class HealthProbe(Protocol):
 
     async def check(self) -> None:
         """Raises `InternalError` when it cannot be used."""
+        ...
+
+
+class Watch(Protocol):
+    """Hears of one request; never fails it."""
+
+    def stage(self, stage: Stage, began: float, ended: float) -> None:
+        """A `Listener`: told in whichever thread the stage ran."""
+        ...
+
+    def end(self, outcome: Outcome) -> None:
+        """Called once, when the request is over."""
+        ...
+
+
+class Observer(Protocol):
+    """Hears of every request: what counts and traces them."""
+
+    def begin(self, parent: str | None) -> Watch:
+        """A request came in; `parent` is its header `traceparent`, whatever it holds."""
+        ...
+
+
+class Exposition(Protocol):
+    """What is told to whoever scrapes."""
+
+    content_type: str
+
+    def probed(self, results: Mapping[str, str]) -> None:
+        """What each health probe says just now, by name: "ok", or why not."""
+        ...
+
+    def text(self) -> bytes:
+        """Every metric as it is now. Safe to call in any thread."""
         ...
 
 

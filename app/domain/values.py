@@ -393,6 +393,24 @@ class PackStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended, without a word of who asked or for what.
+
+    `route` is the template of its path, None where no route fits, and `method` None where it is
+    not one of HTTP's. `status` is 0 when nothing was answered. `refusal` names the kind of error
+    that was answered, if one was. `seconds` is the time until the answer was out.
+    """
+
+    method: str | None
+    route: str | None
+    status: int
+    code: int
+    refusal: str | None
+    seconds: float
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing that was done or refused; names and ids only, never a picture, vector or secret.
 

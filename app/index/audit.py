@@ -26,14 +26,15 @@ FROM_THE_BEGINNING = FaceRow(0)
 class IndexAudit:
     """Compares each loaded group with the database by count and keyed digest, page by page.
 
-    A group that differs is loaded anew at once; `rebuilt` counts how often that was.
+    A group that differs is loaded anew at once; `looked` counts the groups, `rebuilt`
+    those.
     """
 
     def __init__(self, indexes: FaissIndexes, digests: FaceDigests) -> None:
         self._indexes = indexes
         self._digests = digests
         self._key = secrets.token_bytes(32)
-        self.rebuilt = 0
+        self.looked = self.rebuilt = 0
 
     async def run(self, *, every: float) -> None:
         """Begin a round each `every` seconds, for ever; a round that takes longer is finished."""
@@ -56,6 +57,7 @@ class IndexAudit:
 
     async def check(self, group: Group) -> None:
         """Look at one group, and load it anew when it differs. Raises what reading it raises."""
+        self.looked += 1
         after: FaceRow | None = FROM_THE_BEGINNING
         while after is not None:
             began = time.monotonic()

@@ -1,11 +1,12 @@
 """Every group's index: loaded on first use, caught up before a search, bounded in memory."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from app.domain.digests import DigestedPage, FacesDigest
@@ -29,6 +30,21 @@ FEW_CHANGES = 100
 USUAL_DIMENSION = 512
 
 
+@dataclass(slots=True)
+class Moves:
+    """What came into memory and left it since the start.
+
+    `loads` of whole groups took `load_seconds` together. At `catch_ups` a group was behind the
+    database, by `lag_versions` together. `evictions` made room for other groups.
+    """
+
+    loads: int = 0
+    load_seconds: float = 0.0
+    evictions: int = 0
+    catch_ups: int = 0
+    lag_versions: int = 0
+
+
 class FaissIndexes:
     """Satisfies `FaceIndex`. `memory_limit` is in bytes; least recently used groups leave first.
 
@@ -38,7 +54,8 @@ class FaissIndexes:
 
     def __init__(self, changes: ChangeLog, *, memory_limit: int, workers: int) -> None:
         self._changes = changes
-        self._memory_limit = memory_limit
+        self.memory_limit = memory_limit
+        self.moves = Moves()
         self._lanes: OrderedDict[int, Lane] = OrderedDict()
         self._dimension = USUAL_DIMENSION
         self._overwriting: set[asyncio.Task[None]] = set()
@@ -132,7 +149,21 @@ class FaissIndexes:
     @property
     def nbytes(self) -> int:
         """Bytes of all loaded groups, and of those that are loading."""
-        return sum(lane.nbytes for lane in self._lanes.values())
+        return sum(lane.nbytes for lane in self._snapshot())
+
+    @property
+    def groups(self) -> int:
+        """How many groups are in memory, or loading."""
+        return len(self._lanes)
+
+    @property
+    def faces(self) -> int:
+        """How many faces are in memory."""
+        return sum(len(lane.index) for lane in self._snapshot())
+
+    def _snapshot(self) -> list[Lane]:
+        """The lanes of one moment: who counts them may do so in another thread."""
+        return list(self._lanes.values())
 
     async def _overwrite(self, lane: Lane) -> None:
         async with lane.alone:
@@ -156,7 +187,10 @@ class FaissIndexes:
         if _is_current(lane.index, group):
             return
         try:
-            if lane.index.version and group.version - lane.index.version <= FEW_CHANGES:
+            behind = group.version - lane.index.version
+            if lane.index.version and behind <= FEW_CHANGES:
+                self.moves.catch_ups += 1
+                self.moves.lag_versions += behind
                 await _in_thread(self._searching, lambda: self._read(lane.index, group))
             else:
                 await self._load(lane, group)
@@ -172,6 +206,7 @@ class FaissIndexes:
             # Room first: what leaves makes way for what comes, not after it.
             lane.reserved = group.face_count * bytes_per_face(self._dimension)
             self._make_room()
+            began = time.perf_counter()
             try:
                 await _in_thread(self._loading, lambda: self._read(lane.index, group))
             except BaseException:
@@ -179,6 +214,8 @@ class FaissIndexes:
                 raise
             finally:
                 lane.reserved = 0
+            self.moves.loads += 1
+            self.moves.load_seconds += time.perf_counter() - began
 
     def _read(self, index: GroupIndex, group: Group) -> None:
         index.apply(self._changes.changes(group, index.version, index.room))
@@ -186,10 +223,11 @@ class FaissIndexes:
     def _make_room(self) -> None:
         used = self.nbytes
         for row, lane in list(self._lanes.items()):
-            if used <= self._memory_limit:
+            if used <= self.memory_limit:
                 return
             if lane.idle:
                 used -= self._lanes.pop(row).nbytes
+                self.moves.evictions += 1
 
 
 def _is_current(index: GroupIndex, group: Group) -> bool:

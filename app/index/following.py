@@ -1,6 +1,7 @@
 """Follows the database in the background, so that what others erase leaves this memory too."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -31,6 +32,12 @@ class Follower:
         self._indexes = indexes
         self._standing = standing
         self._wait = wait
+        self._followed = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last round that succeeded."""
+        return time.monotonic() - self._followed
 
     async def run(self) -> None:
         """Round after round, until cancelled."""
@@ -46,3 +53,4 @@ class Follower:
         if loaded := self._indexes.loaded():
             standing = await asyncio.to_thread(self._standing, loaded)
             await self._indexes.follow(loaded, standing)
+        self._followed = time.monotonic()

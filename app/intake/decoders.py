@@ -70,6 +70,7 @@ class Decoders:
         seats = [_Seat(program, self._limits) for _ in range(count)]
         for seat in seats[-_FEW:]:
             seat.start()
+        self._seats = tuple(seats)
         # Taken from the right: few pictures at a time keep few processes warm.
         self._free = deque(seats)
         self._available = threading.Semaphore(count)
@@ -95,6 +96,11 @@ class Decoders:
                 else:
                     self._free.appendleft(seat)  # it is still starting
 
+    @property
+    def replaced(self) -> int:
+        """How many processes died, or were late, and have a successor."""
+        return sum(seat.replaced for seat in self._seats)
+
     def close(self) -> None:
         """End every process. Nothing can be decoded afterwards."""
         while self._free:
@@ -110,6 +116,7 @@ class _Seat:
 
     def __init__(self, program: str, limits: DecoderLimits) -> None:
         self._program, self._limits = program, limits
+        self.replaced = 0
         self._process: _Process | None = None
 
     @property
@@ -156,6 +163,7 @@ class _Seat:
     def _replace(self, error: BaseException) -> None:
         self.end()
         self.start()
+        self.replaced += 1
         reason = str(error) if isinstance(error, _Lost) else type(error).__name__
         log.warning("decoder replaced", reason=reason)
 

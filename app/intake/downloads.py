@@ -68,6 +68,7 @@ class Downloader:
         self._shares = _Shares(self._limits.each)
         self._tls = tls or httpcore.default_ssl_context()
         self._resolve = resolve or self._ask_system
+        self.running = 0
 
     async def fetch(self, url: str, *, max_bytes: int) -> bytes:
         """What lies at `url`.
@@ -85,7 +86,7 @@ class Downloader:
                 self._shares.one_of(CALLER.get().tenant),
                 self._slots,
             ):
-                return await self._follow(destination, max_bytes)
+                return await self._counted(self._follow(destination, max_bytes))
         except (TimeoutError, httpcore.TimeoutException):
             raise ImageTimeout from None
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError):
@@ -94,6 +95,13 @@ class Downloader:
     async def aclose(self) -> None:
         """Free the threads; a name still being looked up is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _counted(self, download: Awaitable[bytes]) -> bytes:
+        self.running += 1
+        try:
+            return await download
+        finally:
+            self.running -= 1
 
     async def _follow(self, destination: Destination, max_bytes: int) -> bytes:
         for _ in range(self._limits.redirects + 1):

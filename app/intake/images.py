@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Protocol, TypeVar
 
-from app.domain.errors import ImageTooLarge, Overloaded
+from app.domain.errors import ImageTooLarge, WorkersBusy
 from app.domain.stages import Stage, Timed
 from app.domain.values import (
     Base64Image,
@@ -54,7 +54,7 @@ class Intake:
         return UploadedImage(file)
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
-        """Raises `Overloaded` at once when there is no room, as `ImageSource.open` else."""
+        """Raises `WorkersBusy` at once when there is no room, as `ImageSource.open` else."""
         match reference:
             case Base64Image(text):
                 return await self._job(self._open_base64, text, limits)
@@ -71,7 +71,7 @@ class Intake:
         self, opening: Callable[[Data, ImageLimits], Image], data: Data, limits: ImageLimits
     ) -> Image:
         if not self._room.acquire(blocking=False):
-            raise Overloaded
+            raise WorkersBusy
         # The caller's context goes along, so that stages and log lines find their request.
         work = self._workers.submit(copy_context().run, opening, data, limits)
         work.add_done_callback(lambda _: self._room.release())

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.domain.callers import CALLER
-from app.domain.errors import Abandoned, Overloaded
+from app.domain.errors import Abandoned, LineFull, WaitedTooLong
 from app.domain.stages import Stage, Timed
 
 Place = asyncio.Future[None]
@@ -50,6 +50,11 @@ class Line:
         self._crowded_until: dict[int, float] = {}
 
     @property
+    def lanes(self) -> int:
+        """Requests that may be at work at a time."""
+        return self._limits.lanes
+
+    @property
     def working(self) -> int:
         """Requests at work."""
         return self._working.total()
@@ -67,7 +72,7 @@ class Line:
         self._crowded_until = {t: until for t, until in self._crowded_until.items() if until > now}
         self._crowded_until[tenant] = now + CROWDED_SECONDS
         self._shorten(tenant)
-        raise Overloaded
+        raise LineFull
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -114,7 +119,7 @@ class Line:
             async with asyncio.timeout(self._limits.patience):
                 await place
         except TimeoutError:
-            raise Overloaded from None
+            raise WaitedTooLong from None
         finally:
             if gone is not None:
                 gone.remove_done_callback(leave)
@@ -177,7 +182,7 @@ class Line:
         while len(queue) > self._share_of(self._limits.short, tenant):
             place = queue.pop()
             if not place.done():
-                place.set_exception(Overloaded())
+                place.set_exception(LineFull())
 
 
 def _still_wanted() -> None:

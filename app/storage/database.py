@@ -149,6 +149,14 @@ class Database:
         """Where a SQLite database lies."""
         return Path(str(self._url.database))
 
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes of a SQLite database with its journal; None of a server's."""
+        if not self.is_sqlite:
+            return None
+        parts = (self.file, self.file.with_name(f"{self.file.name}-wal"))
+        return sum(part.stat().st_size for part in parts if part.exists())
+
     def has_tables(self) -> bool:
         """Whether there is any table at all. Raises `StoreUnavailable`."""
         return self.read_now(lambda c: bool(inspect(c).get_table_names()))

@@ -47,6 +47,7 @@ class Upkeep:
         self._compacted = 0.0
         self._erased = True  # what an earlier process erased may still be in its journal
         self._stopped = threading.Event()
+        self.failures = 0
         self._thread = threading.Thread(target=self._run, name="database-upkeep", daemon=True)
 
     def start(self) -> None:
@@ -88,6 +89,7 @@ class Upkeep:
         try:
             work()
         except StoreUnavailable as error:
+            self.failures += 1
             _log.warning("upkeep put off", detail=error.detail)
 
     def _compact(self, connection: Connection, group_row: int) -> None:

@@ -46,6 +46,8 @@ _FIELDS = fields(AuditEntry)
 class NoTrail:
     """Satisfies `AuditTrail` where nothing is recorded."""
 
+    failures = 0
+
     async def write(self, _entry: AuditEntry) -> None:
         """Forget it."""
 
@@ -53,7 +55,7 @@ class NoTrail:
 class Trail:
     """Satisfies `AuditTrail`: appends to files of its own in `folder`. Threads may share it.
 
-    A disk that takes no record is told in the log, and the server goes on.
+    A disk that takes no record is told in the log, and the server goes on; `failures` counts.
 
     Args:
         folder: made where it is missing; for its owner alone.
@@ -70,6 +72,7 @@ class Trail:
         self._force = sync is not Sync.NONE
         self._lock, self._syncing = threading.Lock(), threading.Lock()
         self._closing = threading.Event()
+        self.failures = 0
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._files = _Files(folder, key, segment_bytes)
@@ -95,6 +98,7 @@ class Trail:
             try:
                 self._files.append(entry)
             except OSError as error:
+                self.failures += 1
                 _log.error("audit_not_written", reason=error.strerror)
 
     def sync(self) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import cv2
 
 from app.domain.calibration import Calibration
-from app.domain.errors import ConfigurationError, ModelUnavailable, Overloaded
+from app.domain.errors import ConfigurationError, ModelUnavailable, WorkersBusy
 from app.domain.values import Face, Image, ModelVersion, SpoofingCondition, Wanted
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
@@ -94,9 +94,9 @@ class Analyzer:
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     async def _queued(self, work: Callable[[], Answer]) -> Answer:
-        """What `work` returns, in a vision thread. Raises `Overloaded`."""
+        """What `work` returns, in a vision thread. Raises `WorkersBusy`."""
         if not self._room.acquire(blocking=False):
-            raise Overloaded
+            raise WorkersBusy
         # The caller's context goes along, so that stages and log lines find their request.
         queued = self._workers.submit(copy_context().run, work)
         queued.add_done_callback(lambda _: self._room.release())

@@ -14,7 +14,10 @@ from tests.fakes import House
 
 CANARY = "kanarienvogel7391"
 FACE = "9297db50-d4f2-c6b8-ea05-edf2013089fd"
-LINE = {"event", "log_level", "method", "route", "status", "code", "tenant", "ms", "request_id"}
+LINE = {
+    *("event", "log_level", "method", "route", "status", "code", "refusal", "tenant", "ms"),
+    "request_id",
+}
 
 
 @pytest.fixture

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from app.api.routes.v1 import ROUTES
+from app.domain.errors import Overloaded
+from app.domain.stages import Stage
 from app.settings import PREFIX, Settings
+from app.telemetry.catalogue import METRICS
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WATCHING = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -30,3 +35,34 @@ def test_the_readme_names_no_setting_that_does_not_exist():
 @pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in ROUTES])
 def test_every_route_is_in_the_readme(method, path):
     assert f"`{method} {path}" in README
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_is_documented_with_its_labels_and_meaning(metric):
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+
+    row = f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.meaning} |"
+
+    assert row in WATCHING
+
+
+def test_the_documents_name_no_metric_that_does_not_exist():
+    named = {
+        name
+        for page in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"facereco_[a-z_]+", page.read_text(encoding="utf-8"))
+    }
+
+    assert named <= {metric.name for metric in METRICS}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_every_stage_is_documented(stage):
+    stages = WATCHING.split("| stage |")[1].split("\n\n")[0]
+
+    assert f"`{stage.value}`" in stages
+
+
+@pytest.mark.parametrize("reason", [kind.__name__ for kind in Overloaded.__subclasses__()])
+def test_every_way_of_being_full_is_documented(reason):
+    assert f"| `{reason}` |" in WATCHING
