@@ -5,7 +5,9 @@
 A group of 100,000 faces of 512 values is written to a database of its own, sealed as always. A
 fresh process then loads it as the server does, and tells how long that takes and what stays in
 memory. Here single searches and 32 at a time are asked of the index and of the bare one by turns,
-so that whatever else the machine does falls on both alike. Medians, one thread a search.
+so that whatever else the machine does falls on both alike. Medians, one thread a search. After a
+batch the index waits a moment for those who were answered to ask again: the next step begins when
+that is over.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from app.domain.values import FaceRow, Group
 from app.index.faiss_indexes import FaissIndexes
 from app.index.group_index import BLAS_FROM, prepare_thread
+from app.index.lanes import LONGEST_MOMENT
 from app.storage.changes import SqlChangeLog
 from app.storage.corruption import Corruption
 from app.storage.stores import Storage
@@ -130,6 +133,7 @@ async def by_turns(steps: dict[str, Step], turns: int) -> dict[str, float]:
             start = time.perf_counter()
             await step()
             taken[name].append(1000.0 * (time.perf_counter() - start))
+            await asyncio.sleep(2 * LONGEST_MOMENT)
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
