@@ -30,6 +30,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.domain.errors import ConfigurationError, StoreUnavailable
 from app.domain.stages import Stage, Timed
 from app.storage.reading import Glances, Lookup, ReaderThreads, Values
+from app.storage.trips import Trips
 
 if TYPE_CHECKING:
     import psycopg
@@ -107,6 +108,7 @@ class Database:
         self._read_engine, self._snapshot_engine, self._write_engine = _modes(self.engine)
         self._readers = ReaderThreads(self._read_engine, threads)
         self._glances = Glances(self._read_engine) if self.is_sqlite else None
+        self._trips = None if self.is_sqlite else Trips(self.read)
         # SQLite has one writer at a time: a queue in front of it is fairer than its busy waiting.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else threads, "database-write")
 
@@ -114,7 +116,10 @@ class Database:
         return await _in_thread(self._readers.pool, self._read_here, work)
 
     async def look_up(self, lookup: Lookup, key: Mapping[str, object]) -> Sequence[Values]:
-        """A few rows by their key: a `read` that may stay on the loop, which is always the same."""
+        """A few rows by their key: a `read` that may stay on the loop, or go along with others."""
+        if self._trips is not None and self._trips.possible():
+            with Timed(Stage.SQL):
+                return await self._trips.look_up(lookup, key)
         if self._glances is not None and self._glances.possible():
             # Whatever the error is, the threads have the patience for it.
             with suppress(sqlite3.Error), Timed(Stage.SQL):

@@ -25,7 +25,7 @@ from app.storage.groups import GROUP_COLUMNS, as_group
 from app.storage.hints import hint
 from app.storage.ledger import Erased
 from app.storage.reading import Lookup, Values
-from app.storage.tables import deletions, faces, groups
+from app.storage.tables import BIGINT, deletions, faces, groups
 from app.storage.text import is_storable
 from app.storage.vault import GroupCipher, Place, Sealed, Vault
 
@@ -73,7 +73,8 @@ _FEW = tuple(f"row_{number}" for number in range(20))
 # Always so many, so that it is one statement: who asks for fewer asks for the last one again.
 _FEW_RECORDS = Lookup(
     select(*_COLUMNS).where(
-        faces.c.group_row == bindparam("group_row"), faces.c.row.in_(map(bindparam, _FEW))
+        faces.c.group_row == bindparam("group_row"),
+        faces.c.row.in_(bindparam(name, type_=BIGINT) for name in _FEW),
     )
 )
 _RECORDS = select(*_COLUMNS).where(

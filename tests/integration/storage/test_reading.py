@@ -1,15 +1,22 @@
 """Look-ups on the loop, reads in threads that keep their connections, and what ends either."""
 
+import asyncio
 import sqlite3
 import threading
 
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import FaceNotFound, GroupNotFound, RecordCorrupt
-from app.storage import reading
+from app.domain.errors import FaceNotFound, GroupNotFound, RecordCorrupt, StoreUnavailable
+from app.domain.values import Group
+from app.storage import reading, trips
 from app.storage.tables import faces
 from tests.integration.storage.opened import Storage, new_face, new_faces
+
+CUT = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 async def test_a_face_comes_with_its_group_as_it_is_now(storage: Storage):
@@ -121,10 +128,76 @@ async def test_a_look_up_that_fails_on_the_loop_is_left_to_the_threads(
 async def test_readers_whose_connections_were_cut_read_on(storage: Storage):
     tenant = await storage.tenant()
     group = await storage.group(tenant)
-    cut = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    storage.database.write_now(lambda c: c.execute(cut))
+    storage.database.write_now(lambda c: c.execute(CUT))
 
     assert [await storage.groups.get(tenant, "staff") for _ in range(20)] == [group] * 20
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_look_ups_that_come_together_share_trips_and_each_gets_its_own_rows(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+):
+    tenant = await storage.tenant()
+    group = await storage.group(tenant)
+    stored = await storage.faces.add(group, new_faces(20), quota=100)
+    parties: list[int] = []
+    fetched = trips._fetched
+
+    def counted(party, connection):
+        parties.append(len(party))
+        return fetched(party, connection)
+
+    monkeypatch.setattr(trips, "_fetched", counted)
+
+    found, records = await asyncio.gather(
+        asyncio.gather(*(storage.faces.find_in(tenant, "staff", f.face_id) for f in stored)),
+        asyncio.gather(*(storage.faces.records(group, [f.row]) for f in stored)),
+    )
+
+    assert [record for _, record, _ in found] == stored
+    assert records == [{face.row: face} for face in stored]
+    assert sum(parties) == 40
+    assert len(parties) <= 3
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_party_whose_connection_was_cut_travels_again(storage: Storage):
+    tenant = await storage.tenant()
+    group = await storage.group(tenant)
+
+    async def ask() -> list[Group]:
+        return await asyncio.gather(*(storage.groups.get(tenant, "staff") for _ in range(30)))
+
+    before = await ask()
+    storage.database.write_now(lambda c: c.execute(CUT))
+    after = await ask()
+
+    assert before == after == [group] * 30
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_who_gives_up_waiting_for_a_trip_takes_nothing_from_the_others(storage: Storage):
+    tenant = await storage.tenant()
+    group = await storage.group(tenant)
+    asking = [asyncio.create_task(storage.groups.get(tenant, "staff")) for _ in range(10)]
+    await asyncio.sleep(0)
+    for task in asking[::2]:
+        task.cancel()
+
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert answers[1::2] == [group] * 5
+    assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_look_ups_of_a_database_that_is_gone_all_hear_of_it(storage: Storage):
+    tenant = await storage.tenant()
+    gone = text("ALTER TABLE groups RENAME TO elsewhere")
+    storage.database.write_now(lambda c: c.execute(gone))
+
+    answers = await asyncio.gather(
+        *(storage.groups.get(tenant, "staff") for _ in range(5)), return_exceptions=True
+    )
+
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 5
