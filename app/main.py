@@ -17,23 +17,25 @@ from app import __version__
 from app.api.bodies import Bodies
 from app.api.guesses import Guesses
 from app.api.revisions import DEFAULT_REVISION
+from app.api.schemas import CreateGroup, new_group_id
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
-from app.domain.ports import Vision
-from app.domain.values import AuditEntry, Eligibility, IssuedKey, ModelVersion
+from app.domain.ports import GroupStore, KeyRegistry, Vision
+from app.domain.values import AuditEntry, Eligibility, ImageLimits, IssuedKey, ModelVersion, Tenant
 from app.index.audit import IndexAudit
 from app.index.faiss_indexes import FaissIndexes
 from app.index.following import Follower
 from app.intake.addresses import AddressRules
-from app.intake.decoders import Decoders
+from app.intake.decoders import DecoderLimits, Decoders
 from app.intake.downloads import Downloader
 from app.intake.images import Intake
 from app.keyservices.choosing import key_wrapper
 from app.services.compare import CompareFaces
 from app.services.detect import DetectFaces
 from app.services.faces import Faces
-from app.services.groups import Groups
+from app.services.groups import Groups, ensure_group
+from app.services.importing import ImportPhotos, ImportRules
 from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
@@ -61,6 +63,9 @@ from app.vision.shelf import Shelf
 _log = structlog.stdlib.get_logger(__name__)
 
 FIRST_KEY = "default"
+# Photos at work for each vision thread: while one is analysed, others are read, decoded and stored.
+_AHEAD = 3
+_ONE_DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,74 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             made = AuditEntry("keys.create", tenant=first_key.tenant.name, source="first start")
             await services.audit.write(made)
         yield House(services, vision.default_model, first_key, metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What commands need that register faces beside a server.
+
+    `rules` are those of the settings, with as many photos `ahead` as keep every lane busy.
+    """
+
+    keys: KeyRegistry
+    groups: GroupStore
+    model: ModelVersion
+    group_quota: int
+    import_photos: ImportPhotos
+    rules: ImportRules
+
+    async def ensure_group(self, tenant: Tenant, group_id: str) -> None:
+        """Make a group where it is missing. Raises `InvalidGroupId`, `GroupQuotaExceeded`."""
+        name, quota = new_group_id(CreateGroup(groupId=group_id)), self.group_quota
+        await ensure_group(self.groups, tenant, name, self.model, quota=quota)
+
+
+@asynccontextmanager
+async def open_workshop(settings: Settings) -> AsyncIterator[Workshop]:
+    """The rooms that commands need, without those that answer. Raises `ConfigurationError`."""
+    obey_test_faults(settings)
+    async with AsyncExitStack() as stack:
+        decoders = Decoders(settings.decoders or max(2, _cores()))
+        stack.callback(decoders.close)
+        storage = stack.enter_context(
+            open_storage(settings.data, settings.database, _keyset(settings))
+        )
+        vision = open_vision(settings)
+        stack.callback(vision.close)
+        intake = await _intake(settings, decoders, Metrics(), stack)
+        remember = storage.erasures.remember
+        groups = SqlGroupStore(storage.database, storage.vault, remember)
+        faces = SqlFaceStore(storage.database, storage.vault, Corruption(), remember)
+        rules = _import_rules(settings)
+        # Nobody else is in this line, so nobody is refused, and nobody gives up waiting.
+        lanes = min(_workers(settings), decoders.count + settings.backlog)
+        line = Line(LineLimits(lanes, room=rules.ahead, patience=_ONE_DAY))
+        audit = _audit(settings, storage, stack)
+        yield Workshop(
+            keys=storage.keys,
+            groups=groups,
+            model=vision.default_model,
+            group_quota=settings.group_quota,
+            import_photos=ImportPhotos(
+                groups,
+                faces,
+                DetectFaces(intake, vision, line),
+                audit,
+                key=storage.vault.derive(ImportPhotos.PURPOSE),
+                source=f"command line, uid {os.getuid()}",
+            ),
+            rules=rules,
+        )
+
+
+def _import_rules(settings: Settings) -> ImportRules:
+    return ImportRules(
+        # What a decoder takes: photos of an own disk come as cameras made them.
+        limits=ImageLimits(max_bytes=DecoderLimits().inbox),
+        eligible=Eligibility(settings.min_face, settings.max_angle),
+        quota=settings.face_quota,
+        ahead=_AHEAD * _workers(settings) + _AHEAD,
+    )
 
 
 def _keyset(settings: Settings) -> KeysetSource:

@@ -375,6 +375,13 @@ class FakeFaces:
             stored[record.face_id].version = version
         return records
 
+    async def add_unless(
+        self, group: Group, faces: Sequence[NewFace], there: FaceFilter, *, quota: int
+    ) -> list[FaceRecord]:
+        if await self.page(group, None, 1, there):
+            return []
+        return await self.add(group, faces, quota=quota)
+
     async def delete(self, group: Group, face_id: str) -> FaceRow:
         gone = self._stored(group, face_id)
         del self._database.faces[group.row][face_id]

@@ -13,7 +13,6 @@ from app.api.auditing import concerns
 from app.api.calls import Call
 from app.api.rendering import Renderer
 from app.api.schemas import (
-    EXTERNAL_IMAGE_ID,
     FULL_THRESHOLD,
     CreateGroup,
     Detect,
@@ -24,7 +23,7 @@ from app.api.schemas import (
     new_group_id,
 )
 from app.domain.errors import InvalidParameter
-from app.domain.values import FaceFilter, SpoofingCondition, Wanted
+from app.domain.values import EXTERNAL_IMAGE_ID, FaceFilter, SpoofingCondition, Wanted
 from app.services.register import RegisterRequest, Registration
 from app.services.search import Criteria
 

@@ -18,7 +18,13 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.domain.errors import InvalidGroupId, InvalidParameter
-from app.domain.values import Base64Image, ImageReference, ImageUrl, UploadedImage
+from app.domain.values import (
+    EXTERNAL_IMAGE_ID,
+    Base64Image,
+    ImageReference,
+    ImageUrl,
+    UploadedImage,
+)
 from app.services.search import Criteria
 
 FULL_THRESHOLD = 100
@@ -27,7 +33,6 @@ MAX_COMMAS = 10_000
 # as printed. Every other sample of that guide uses this value.
 SAMPLE_THRESHOLD = 90
 GROUP_ID = re.compile(r"[a-z0-9-]{1,255}")
-EXTERNAL_IMAGE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,255}")
 
 # Ours word for word, since Pydantic's own texts may quote what was sent.
 _REASONS = MappingProxyType(

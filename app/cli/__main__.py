@@ -11,6 +11,7 @@ from app.cli import (
     backup,
     benching,
     check,
+    importing,
     keys,
     models,
     openapi,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("test", context_settings=PASS_ON)(testing.run_tests)
 app.command("train", context_settings=PASS_ON)(training.train)
+app.command("import", epilog=f"Example: {importing.EXAMPLE}")(importing.import_photos)
 app.command("openapi")(openapi.export)
 app.add_typer(backup.app, name="backup")
 app.add_typer(benching.app, name="bench")

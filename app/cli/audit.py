@@ -13,6 +13,7 @@ import typer
 
 from app.cli.auditing import opened
 from app.cli.options import AsJson, Data, UsageError
+from app.cli.reports import safe
 from app.settings import Settings
 from app.telemetry.audit import Trail
 from app.telemetry.audit_chain import Link
@@ -38,8 +39,6 @@ _COLUMNS = (
     "writer",
     "n",
 )
-# A spreadsheet would take such a cell for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(Enum):
@@ -137,4 +136,4 @@ def _print_csv(found: Iterable[Mapping[str, Any]]) -> None:
 
 def _cell(value: object) -> str:
     text = " ".join(value) if isinstance(value, list) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return safe(text)

@@ -1,14 +1,30 @@
 """What the operating system is told about this process."""
 
+import asyncio
+import os
 import resource
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+INTERRUPTED = 130  # 128 and SIGINT, as a shell tells it
 
 # Beside its connections a server has files, databases, pipes and downloads open.
 OTHER_FILES = 1024
+_NICENESS = 10
 
 
 def leave_no_core() -> None:
     """No core dump: it would hold keys, vectors and pictures in clear."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def step_back() -> None:
+    """Let whoever else uses the processors go first, a server above all."""
+    os.nice(_NICENESS)
 
 
 def open_files(connections: int) -> None:
@@ -19,3 +35,24 @@ def open_files(connections: int) -> None:
         return
     granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+
+
+@contextmanager
+def interruption() -> Iterator[asyncio.Event]:
+    """Set by Ctrl-C or SIGTERM, so that what was begun can be finished and told."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    try:
+        yield told
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def until(told: asyncio.Event, items: Iterable[Item]) -> Iterator[Item]:
+    """The items, up to the moment that somebody tells to stop."""
+    for item in items:
+        if told.is_set():
+            return
+        yield item

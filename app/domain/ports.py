@@ -1,6 +1,6 @@
 """What the use cases ask of the rooms around them; main plugs the rooms in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from app.domain.calibration import Calibration
@@ -139,6 +139,15 @@ class FaceStore(Protocol):
         """
         ...
 
+    async def add_unless(
+        self, group: Group, faces: Sequence[NewFace], there: FaceFilter, *, quota: int
+    ) -> list[FaceRecord]:
+        """As `add`; nothing, in the same transaction, if `there` lets a face of the group through.
+
+        So whoever asks again, or at the same time, adds no face twice.
+        """
+        ...
+
     async def delete(self, group: Group, face_id: str) -> FaceRow:
         """Erase for good; the row it had. Raises `FaceNotFound`, `GroupNotFound`."""
         ...
@@ -161,6 +170,14 @@ class FaceStore(Protocol):
 
     async def records(self, group: Group, rows: Sequence[FaceRow]) -> Mapping[FaceRow, FaceRecord]:
         """The records that still exist among `rows`."""
+        ...
+
+
+class ErasedFaces(Protocol):
+    """Remembers which faces were deleted here, for as long as their ids could come back."""
+
+    async def of_group(self, group: Group) -> Collection[str]:
+        """Ids of the faces deleted from `group`. Raises `StoreUnavailable`."""
         ...
 
 

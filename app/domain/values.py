@@ -1,5 +1,6 @@
 """The values every room shares, each with its shape, unit and range."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ ModelVersion = NewType("ModelVersion", str)
 
 FaceRow = NewType("FaceRow", int)
 """A stored face's row: grows with every face added, so it also orders faces by age."""
+
+EXTERNAL_IMAGE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,255}")
+"""What a customer may call a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,30 @@ class ImageLimits:
     max_bytes: int = 3_000_000
     min_side: int = 80
     shrink_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A picture file that lies ready; `name` tells it from others in a report.
+
+    `read` gives at most so many bytes; it blocks, and raises `ImageTooLarge` or
+    `InvalidImageFile`. `label` is what to call the face. With a `problem` it cannot be used.
+    """
+
+    name: str
+    read: Callable[[int], bytes] = field(repr=False)
+    label: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudFace:
+    """A face as another server lists it, with the ids its customers know."""
+
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)

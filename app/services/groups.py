@@ -1,10 +1,12 @@
 """Making, listing, describing and deleting groups."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
+from app.domain.errors import GroupExists
 from app.domain.ports import FaceIndex, GroupStore, PageTokens, Vision
-from app.domain.values import Cursor, Group, Listing, PageScope, Tenant
+from app.domain.values import Cursor, Group, Listing, ModelVersion, PageScope, Tenant
 
 # Revisions that know no quota of groups.
 UNLIMITED = sys.maxsize
@@ -66,3 +68,11 @@ class Groups:
 
     def _next(self, scope: PageScope, cursor: Cursor, shown: list[Group]) -> str:
         return self._tokens.issue(scope, Cursor(cursor.limit, shown[-1].id, cursor.filters))
+
+
+async def ensure_group(
+    store: GroupStore, tenant: Tenant, group_id: str, model: ModelVersion, *, quota: int
+) -> None:
+    """Make a group where there is none of this id. Raises `GroupQuotaExceeded`."""
+    with suppress(GroupExists):
+        await store.create(tenant, group_id, model, quota=quota)

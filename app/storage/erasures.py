@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from app.domain.values import Group
 from app.storage.database import AnyRow, Database
 from app.storage.ledger import Erased, Erasure, Ledger
 from app.storage.tables import erasures
@@ -21,6 +22,9 @@ PATIENCE = timedelta(seconds=5)
 _BATCH = 1_000
 
 _NOTES = select(erasures).order_by(erasures.c.seq).limit(_BATCH)
+_OF_GROUP = select(erasures.c.name).where(
+    erasures.c.kind == Erased.FACE.value, erasures.c.row == bindparam("row")
+)
 _SETTLE = delete(erasures).where(erasures.c.seq.in_(bindparam("settled", expanding=True)))
 
 
@@ -57,6 +61,10 @@ class Erasures:
         self._written: set[int] = set()
         self._lock = threading.Lock()
 
+    async def of_group(self, group: Group) -> frozenset[str]:
+        """Ids of the faces that were deleted from `group`, as far as this data folder knows."""
+        return await asyncio.to_thread(self._of_group, group.row)
+
     async def remember(self, noted: Sequence[Noted]) -> None:
         """See `Remember`."""
         await asyncio.to_thread(self._write, noted)
@@ -79,6 +87,16 @@ class Erasures:
         with self._lock:
             self._written -= settled
         return len(settled)
+
+    def _of_group(self, row: int) -> frozenset[str]:
+        # Notes first: what leaves them meanwhile is in the ledger by then.
+        notes = self._database.read_now(
+            lambda c: c.execute(_OF_GROUP, {"row": row}).scalars().all()
+        )
+        lines = self._ledger.read() if self._ledger.path.exists() else []
+        return frozenset(notes).union(
+            line.name for line in lines if line.kind is Erased.FACE and line.row == row
+        )
 
     def _write(self, noted: Sequence[Noted]) -> None:
         if not noted:

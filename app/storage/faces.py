@@ -122,6 +122,20 @@ class SqlFaceStore:
         reached(FaultPoint.REGISTER_AFTER_COMMIT)
         return stored
 
+    async def add_unless(
+        self, group: Group, faces: Sequence[NewFace], there: FaceFilter, *, quota: int
+    ) -> list[FaceRecord]:
+        def work(connection: Connection) -> list[FaceRecord]:
+            # The lock comes first: from here on nobody else adds one.
+            _lock(connection, group.row)
+            if connection.execute(_narrowed(_PAGE, there), _first(group)).first():
+                return []
+            return self._add(connection, group, faces, quota)
+
+        stored = await self._database.write(work)
+        reached(FaultPoint.REGISTER_AFTER_COMMIT)
+        return stored
+
     async def delete(self, group: Group, face_id: str) -> FaceRow:
         row, noted = await self._database.write(lambda c: erase_face(c, group.row, face_id))
         reached(FaultPoint.DELETE_FACE_AFTER_COMMIT)
@@ -213,6 +227,10 @@ def _narrowed(page: PageQuery, only: FaceFilter) -> PageQuery:
         if wanted is not None:
             page = page.where(column == wanted)
     return page
+
+
+def _first(group: Group) -> dict[str, int]:
+    return {"group_row": group.row, "before": _BEYOND_EVERY_ROW, "limit": 1}
 
 
 def _lower(made_id: str | None) -> str | None:

@@ -5,6 +5,7 @@ from app.api.forms import MAX_PARTS, MAX_TEXT
 from app.api.openapi.operations import Description
 from app.api.openapi.parts import JsonSchema, ref, text, whole
 from app.api.revisions import Revision
+from app.domain.values import EXTERNAL_IMAGE_ID
 
 FILES = "image/png, image/jpeg"
 ID = "^[^/]+$"
@@ -20,7 +21,7 @@ FILTERS = {
     "face-id": text("Only the face of this id."),
     "image-id": text("Only the faces of this picture."),
     "external-image-id": text(
-        "Only the faces registered with it.", pattern=f"^{schemas.EXTERNAL_IMAGE_ID.pattern}$"
+        "Only the faces registered with it.", pattern=f"^{EXTERNAL_IMAGE_ID.pattern}$"
     ),
 }
 

@@ -32,6 +32,7 @@ from app.domain.values import (
     Orientation,
     Point,
     SpoofingCondition,
+    UploadedImage,
     Wanted,
 )
 from app.intake.base64_bytes import decode_base64
@@ -57,9 +58,15 @@ class PeoplePictures:
         return reference
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
-        if not isinstance(reference, Base64Image):
+        match reference:
+            case Base64Image(text):
+                data = decode_base64(text, max_bytes=limits.max_bytes)
+            case UploadedImage(data):
+                pass
+            case _:
+                raise InvalidImageFile
+        if len(data) % 3:
             raise InvalidImageFile
-        data = decode_base64(reference.text, max_bytes=limits.max_bytes)
         return np.frombuffer(data, dtype=np.uint8).reshape(1, -1, 3)
 
 

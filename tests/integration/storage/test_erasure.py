@@ -319,3 +319,31 @@ async def test_relaxed_reads_are_late_by_less_than_a_second(storage: Storage):
     now = 101.9
     with pytest.raises(GroupNotFound):
         await relaxed.get(tenant, group.id)
+
+
+async def test_who_was_deleted_from_a_group_is_known_before_and_after_the_sweep(
+    storage: Storage, noting: Erasures
+):
+    tenant = await storage.tenant()
+    group, other = await storage.group(tenant), await storage.group(tenant, "guests")
+    kept, gone = await storage.faces.add(group, new_faces(2), quota=10)
+    [elsewhere] = await storage.faces.add(other, new_faces(1), quota=10)
+    await storage.faces.delete(group, gone.face_id)
+    await storage.faces.delete(other, elsewhere.face_id)
+
+    before = await noting.of_group(group)
+    noting.sweep(patience=AT_ONCE)
+
+    assert before == {gone.face_id}
+    assert await noting.of_group(group) == {gone.face_id}
+    assert kept.face_id not in before
+
+
+async def test_who_was_deleted_is_known_without_a_line_in_the_ledger(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    [gone] = await storage.faces.add(group, new_faces(1), quota=10)
+    await storage.faces.delete(group, gone.face_id)
+
+    nowhere = Ledger(Path("/nowhere/erasures.jsonl"), storage.vault.database_id)
+
+    assert await Erasures(storage.database, nowhere).of_group(group) == {gone.face_id}

@@ -1,4 +1,5 @@
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -309,3 +310,32 @@ async def test_a_group_that_is_gone_takes_no_faces(storage: Storage):
     with pytest.raises(FaceNotFound):
         await storage.faces.find(group, face.face_id)
     assert await storage.faces.page(group, None, 10, EVERY) == []
+
+
+async def test_a_face_is_added_unless_one_of_its_picture_is_there(storage: Storage):
+    tenant = await storage.tenant()
+    group, other = await storage.group(tenant), await storage.group(tenant, "guests")
+    face = new_face(1)
+    twin = replace(new_face(2), image_id=face.image_id)
+    there = FaceFilter(image_id=face.image_id)
+
+    first = await storage.faces.add_unless(group, [face], there, quota=10)
+    second = await storage.faces.add_unless(group, [twin], there, quota=10)
+    elsewhere = await storage.faces.add_unless(other, [face], there, quota=10)
+
+    assert [record.face_id for record in first] == [face.face_id]
+    assert second == []
+    assert len(elsewhere) == 1
+    assert (await storage.as_it_is(group)).version == 1
+
+
+async def test_of_many_who_add_a_face_of_one_picture_at_a_time_one_does(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    there = FaceFilter(image_id="the same")
+
+    async def add(seed: int) -> int:
+        face = replace(new_face(seed), image_id="the same")
+        return len(await storage.faces.add_unless(group, [face], there, quota=100))
+
+    assert Counter(in_threads(8, add)) == {0: 7, 1: 1}
+    assert storage.count(faces) == 1
