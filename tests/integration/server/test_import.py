@@ -87,7 +87,7 @@ def import_with_kills(job: Import, wire: Wire, labels: Sequence[str], kills: int
         pid = job.begin("--create")
         wanted = (turn + 1) * len(labels) // (kills + 1) - rng.randrange(5)
         while alive(pid) and count_or_none(wire) < wanted:
-            time.sleep(0.001)
+            time.sleep(0.003)
         time.sleep(rng.uniform(0.0, 0.01))
         assert alive(pid), f"it ended before it was killed, seed {seed}"
         os.kill(pid, signal.SIGKILL)
@@ -135,7 +135,7 @@ def test_a_server_finds_what_is_imported_beside_it(job: Import, tmp_path: Path):
 
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_an_import_killed_at_random_ends_exact(job: Import, tmp_path: Path, kills: int):
-    labels = job.lay(60 * kills)
+    labels = job.lay(30 * kills)
     with (
         fast(job.foundry, tmp_path / "data", **job.settings) as server,
         closing(Wire(server.base, server.app_key)) as wire,
@@ -143,7 +143,11 @@ def test_an_import_killed_at_random_ends_exact(job: Import, tmp_path: Path, kill
         import_with_kills(job, wire, labels, kills)
 
 
-@pytest.mark.parametrize("place", ["register.before-commit", "register.after-commit"])
+@pytest.mark.parametrize(
+    ("fresh_url", "place"),
+    [("sqlite", "register.after-commit"), ("postgresql", "register.before-commit")],
+    indirect=["fresh_url"],
+)
 def test_a_kill_on_either_side_of_a_commit_repeats_and_loses_nothing(
     job: Import, tmp_path: Path, place: str
 ):
@@ -160,7 +164,7 @@ def test_a_kill_on_either_side_of_a_commit_repeats_and_loses_nothing(
 
 @pytest.mark.parametrize("fresh_url", ["sqlite"], indirect=True)
 def test_two_imports_of_one_folder_at_a_time_register_each_photo_once(job: Import, tmp_path: Path):
-    labels = job.lay(60)
+    labels = job.lay(30)
     with (
         fast(job.foundry, tmp_path / "data", **job.settings) as server,
         closing(Wire(server.base, server.app_key)) as wire,
@@ -173,7 +177,7 @@ def test_two_imports_of_one_folder_at_a_time_register_each_photo_once(job: Impor
 
 @pytest.mark.parametrize("fresh_url", ["sqlite"], indirect=True)
 def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(job: Import, tmp_path: Path):
-    labels = job.lay(300)
+    labels = job.lay(150)
     with (
         fast(job.foundry, tmp_path / "data", **job.settings) as server,
         closing(Wire(server.base, server.app_key)) as wire,
@@ -188,6 +192,6 @@ def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(job: Import, tmp_path
         job.run()
         assert "interrupted; the same command goes on from here" in told
         assert "Traceback" not in told
-        assert 10 <= len(some) < 300
+        assert 10 <= len(some) < 150
         assert some == labels[: len(some)]
         assert labels_in(wire) == labels
