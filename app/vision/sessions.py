@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -102,10 +103,26 @@ def _session(path: Path, content: bytes, *, cuda: bool) -> Session:
     installed = onnxruntime.get_available_providers()
     providers = [provider for provider in asked if provider in installed]
     try:
+        if providers == [CPU] and (written := _in_blocks(content)) is not None:
+            with suppress(*refusals):  # then as it came
+                return onnxruntime.InferenceSession(written, _options(), providers=providers)  # type: ignore[no-any-return]
         session: Session = onnxruntime.InferenceSession(content, _options(), providers=providers)
     except refusals as error:
         raise ConfigurationError(f"weight file {path}: {one_line(error)}") from error
     return session
+
+
+def _in_blocks(content: bytes) -> bytes | None:
+    """The network as the processor runs it best; None when it is none, or cannot be better."""
+    from google.protobuf.message import DecodeError
+
+    from app.vision.graphs import in_blocks
+
+    try:
+        written = in_blocks(content)
+    except DecodeError:
+        return None  # ONNX Runtime tells better what is wrong with it
+    return None if written is content else written
 
 
 def _options() -> object:
