@@ -54,8 +54,9 @@ class Point:
 class Orientation:
     """How a head is turned, in degrees.
 
-    `yaw` is positive towards the right edge of the picture, `pitch` upwards, and `roll` when
-    the line from the left eye to the right eye falls to the right (clockwise on screen).
+    `yaw` is positive towards the right edge of the picture, `pitch` upwards, both -90..90, and
+    `roll`, -180..180, when the line from the left eye to the right eye falls to the right
+    (clockwise on screen). A head upside down has a roll beyond 90: its left eye lies at the right.
     """
 
     yaw: float

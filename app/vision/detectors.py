@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from app.domain.values import Image
-from app.vision.geometry import Detections, Floats, Scratch, blob
+from app.vision.geometry import Detections, Floats, Matrix, Scratch, blob
 from app.vision.manifests import DetectorSection
 from app.vision.sessions import Session
 
@@ -23,6 +23,14 @@ SIDE_UNIT = 32
 LARGE_FACE = 192
 SECOND_LOOK_SIDE = 160
 SECOND_LOOK_BORDER = 0.5
+
+# A picture in which none is found even so, or a large one doubtfully, may lie on its side, as
+# phones leave them without EXIF. It is shown turned by each of these, in degrees clockwise on
+# screen, and lies so if a face is then found this share of the way from the least score to 1.
+TURNS = (90.0, -90.0, 45.0, -45.0, 180.0)
+TURNED_LOOK_SIDE = 320
+CERTAIN_SHARE = 0.6
+DOUBTED_FACE = 48
 
 
 class Network(Protocol):
@@ -39,16 +47,38 @@ class Network(Protocol):
 class FaceFinder:
     """Shows pictures of any size to a network: large ones shrunk, small ones never enlarged."""
 
-    def __init__(self, network: Network, max_side: int) -> None:
+    def __init__(self, network: Network, max_side: int, *, least: float = 0.6) -> None:
+        """`least` is the score from which the network takes something for a face."""
         self._network = network
+        self._certain = least + CERTAIN_SHARE * (1.0 - least)
         self._max_side = min(max_side, *(network.fixed or (max_side,)))
 
     def detect(self, image: Image) -> Detections:
-        """Faces of an upright RGB picture, in its pixels."""
+        """Faces of an RGB picture, in its pixels."""
         found = self._look(image, self._max_side, border=0.0)
-        if 0.0 < self._shown_side(image, found) < LARGE_FACE:
-            return found
-        return united(found, self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER))
+        if not 0.0 < self._shown_side(image, found) < LARGE_FACE:
+            again = self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER)
+            found = united(found, again)
+        return self._surer(found, self._turned(image)) if self._doubts(image, found) else found
+
+    def _doubts(self, image: Image, found: Detections) -> bool:
+        side = self._shown_side(image, found)
+        return side == 0.0 or (side >= DOUBTED_FACE and _best(found) <= self._certain)
+
+    def _surer(self, found: Detections, turned: Detections) -> Detections:
+        return turned if _best(turned) > max(self._certain, _best(found)) else found
+
+    def _turned(self, image: Image) -> Detections:
+        """Faces of the picture turned as it shows them most certainly."""
+        diagonal = min(self._max_side, math.ceil(TURNED_LOOK_SIDE * math.sqrt(2.0)))
+        shown, scale = _shrunk(image, int(diagonal / math.sqrt(2.0)))
+        looks = [self._turned_look(shown, turn).moved(shift=0.0, scale=scale) for turn in TURNS]
+        return max(looks, key=_best)
+
+    def _turned_look(self, shown: Image, turn: float) -> Detections:
+        canvas, matrix = _turned(shown, turn)
+        found = self._network.find(_padded(canvas, 0, self._network.fixed))
+        return _turned_back(found, matrix)
 
     def _shown_side(self, image: Image, found: Detections) -> float:
         """The longest side of any box as the network saw it, px; 0 without any."""
@@ -62,6 +92,10 @@ class FaceFinder:
         return self._network.find(canvas).moved(shift=width, scale=scale)
 
 
+def _best(found: Detections) -> float:
+    return float(found.scores.max(initial=0.0))
+
+
 def _shrunk(image: Image, side: int) -> tuple[Image, float]:
     rows, columns = image.shape[:2]
     scale = side / max(rows, columns)
@@ -70,6 +104,32 @@ def _shrunk(image: Image, side: int) -> tuple[Image, float]:
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     shown = cv2.resize(_halved(image, 2 * side), size, interpolation=cv2.INTER_AREA)
     return np.asarray(shown, dtype=np.uint8), scale
+
+
+def _turned(image: Image, degrees: float) -> tuple[Image, Matrix]:
+    """`image` turned clockwise on screen, whole, and the matrix (2, 3) that turned it."""
+    rows, columns = image.shape[:2]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    width = round(columns * abs(cos) + rows * abs(sin))
+    height = round(columns * abs(sin) + rows * abs(cos))
+    linear = np.array([[cos, -sin], [sin, cos]])
+    middle = np.array([columns - 1, rows - 1]) / 2.0
+    offset = np.array([width - 1, height - 1]) / 2.0 - linear @ middle
+    matrix = np.column_stack([linear, offset])
+    canvas = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return np.asarray(canvas, dtype=np.uint8), matrix
+
+
+def _turned_back(found: Detections, matrix: Matrix) -> Detections:
+    """The same faces where `matrix` took them from; sides change places as far as it turned."""
+    back = cv2.invertAffineTransform(matrix)
+    lying = abs(float(matrix[0, 1])) ** 2
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2.0 @ back[:, :2].T + back[:, 2]
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    halves = (sides * (1.0 - lying) + sides[:, ::-1] * lying) / 2.0
+    boxes = np.hstack([centres - halves, centres + halves]).astype(np.float32)
+    points = (found.points @ back[:, :2].T + back[:, 2]).astype(np.float32)
+    return Detections(boxes, points, found.scores)
 
 
 def _halved(image: Image, side: int) -> Image:

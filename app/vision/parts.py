@@ -19,7 +19,7 @@ class Finder(Protocol):
 class Refiner(Protocol):
     """Places the five points more finely."""
 
-    def refine(self, image: Image, boxes: Floats) -> Floats: ...
+    def refine(self, image: Image, found: Detections) -> Floats: ...
 
 
 class Embedder(Protocol):

@@ -54,7 +54,7 @@ class Pipeline:
 
         network = NETWORKS[pack.detector.family](session(pack.detector), pack.detector)
         return cls(
-            finder=FaceFinder(network, pack.detector.max_side),
+            finder=FaceFinder(network, pack.detector.max_side, least=pack.detector.score_threshold),
             embedder=embedder(sessions.open(pack, pack.embedder), pack.embedder),
             landmarks=Retail0009(session(pack.landmarks)) if pack.landmarks else None,
             pose=Adas0001(session(pack.pose)) if pack.pose else None,
@@ -116,7 +116,7 @@ class Pipeline:
         if self.landmarks is None:
             return found.points
         with Timed(Stage.LANDMARKS):
-            return self.landmarks.refine(image, found.boxes)
+            return self.landmarks.refine(image, found)
 
     def _attributes(
         self, image: Image, points: Floats, *, mask: bool, turned: bool
@@ -195,7 +195,7 @@ def _five(places: list[list[float]]) -> tuple[Point, Point, Point, Point, Point]
 
 
 def _oriented(faces: list[Face], found: Detections, turns: Angles) -> list[Face]:
-    angles = np.column_stack([turns, rolls(in_picture_order(found.points))]).round(DECIMALS)
+    angles = np.column_stack([turns, rolls(found.points)]).round(DECIMALS)
     return [
         replace(face, orientation=Orientation(*turn))
         for face, turn in zip(faces, angles.tolist(), strict=True)

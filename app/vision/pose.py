@@ -22,10 +22,23 @@ RESTING_MOUTH = 1.03
 
 
 def rolls(points: Floats) -> Angles:
-    """Roll (n,) from the eyes of `points` (n, 5, 2): the angle of the line from left to right."""
-    across = points[:, 1] - points[:, 0]
-    angles: Angles = np.rad2deg(np.arctan2(across[:, 1], across[:, 0]), dtype=np.float64)
+    """Roll (n,) of `points` (n, 5, 2), -180..180: the angle of the line through the eyes.
+
+    Which way along the line is told by the mouth, so that a head upside down is one, and the eyes
+    of a profile, of which either may seem to be the left one, turn nobody over.
+    """
+    eyes, mouth = points[:, :2].astype(np.float64), points[:, 3:].astype(np.float64)
+    across, down = eyes[:, 1] - eyes[:, 0], mouth.mean(axis=1) - eyes.mean(axis=1)
+    line = np.rad2deg(np.arctan2(across[:, 1], across[:, 0]))
+    upright = np.rad2deg(np.arctan2(-down[:, 0], down[:, 1]))
+    angles: Angles = np.where(np.abs(wrapped(line - upright)) > 90.0, wrapped(line + 180.0), line)
     return angles
+
+
+def wrapped(degrees: Angles) -> Angles:
+    """The same angles within -180..180."""
+    within: Angles = (degrees + 180.0) % 360.0 - 180.0
+    return within
 
 
 class Adas0001:
@@ -44,8 +57,12 @@ class Adas0001:
             warp(image, box_matrix(box, SIDE, SIDE, angle=float(roll)), SIDE, SIDE)
             for box, roll in zip(boxes, rolls(points), strict=True)
         ]
-        yaw, pitch = batched(self._session, blob(crops, color="bgr"), ["fc_y", "fc_p"])
-        return np.hstack([yaw, -pitch]).astype(np.float64)
+        # Not quite as sure of the left as of the right, it is asked of the mirrored face, too.
+        both = [*crops, *(np.ascontiguousarray(crop[:, ::-1]) for crop in crops)]
+        yaw, pitch = batched(self._session, blob(both, color="bgr"), ["fc_y", "fc_p"])
+        seen, mirrored = np.split(np.hstack([yaw, -pitch]).astype(np.float64), 2)
+        turns: Angles = (seen + mirrored * (-1.0, 1.0)) / 2.0
+        return turns
 
 
 def turns_from_points(points: Floats) -> Angles:

@@ -69,7 +69,7 @@ def chances(pipeline: Pipeline, judging: Judges, image: Image) -> tuple[float, f
     if not len(found):
         return None
     refiner = pipeline.landmarks
-    points = refiner.refine(image, found.boxes) if refiner else found.points
+    points = refiner.refine(image, found) if refiner else found.points
     crop = align(image, points[0], ARCFACE, ALIGNED_SIDE)
     whole = judging.live(image, found.boxes, points)
     return float(whole[0]), judging.live_crop(crop)

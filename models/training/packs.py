@@ -40,7 +40,7 @@ class PackUnderTest:
         refiner = self.pipeline.landmarks
         if refiner is None or not len(found):
             return found
-        return Detections(found.boxes, refiner.refine(image, found.boxes), found.scores)
+        return Detections(found.boxes, refiner.refine(image, found), found.scores)
 
     def central_vector(self, image: Image) -> Floats | None:
         """The vector of the face nearest the middle, whom LFW's label names; None without one."""

@@ -65,7 +65,7 @@ class Teachers:
         found = self.finder.detect(shown).moved(shift=border, scale=1.0)
         if not len(found):
             return found
-        return Detections(found.boxes, self.refiner.refine(image, found.boxes), found.scores)
+        return Detections(found.boxes, self.refiner.refine(image, found), found.scores)
 
     def embed(self, crops: list[Image]) -> Floats:
         """Unit vectors (n, 256) of crops in the embedder's own frame (128, 128, 3)."""

@@ -164,13 +164,42 @@ async def test_yaw_is_positive_towards_the_right_edge(analyzer, crowd):
     assert woman.orientation.yaw < -15
 
 
-async def test_roll_is_positive_clockwise(analyzer, astronaut):
-    turn = cv2.getRotationMatrix2D((224, 120), -25, 1.0)  # OpenCV counts against the clock
-    tilted = cv2.warpAffine(astronaut, turn, (512, 512))
+def turned(image, place, degrees):
+    """`image` turned clockwise on screen about `place`."""
+    turn = cv2.getRotationMatrix2D(place, -degrees, 1.0)  # OpenCV counts against the clock
+    return cv2.warpAffine(image, turn, image.shape[1::-1])
 
-    face = await largest_face(analyzer, tilted)
 
-    assert face.orientation.roll == pytest.approx(25, abs=8)
+@pytest.mark.parametrize("degrees", [-60, -45, -30, -15, 15, 30, 45, 60])
+async def test_a_picture_turned_by_an_angle_rolls_the_head_by_it(analyzer, astronaut, degrees):
+    straight = await only_face(analyzer, astronaut)
+
+    face = await largest_face(analyzer, turned(astronaut, (224, 120), degrees))
+
+    turn = face.orientation.roll - straight.orientation.roll
+    assert turn == pytest.approx(degrees, abs=3)
+
+
+async def test_angles_change_little_under_small_turns(analyzer, astronaut):
+    told = []
+    for degrees in range(-18, 19, 2):
+        face = await largest_face(analyzer, turned(astronaut, (224, 120), degrees))
+        told.append((face.orientation.yaw, face.orientation.pitch, face.orientation.roll))
+
+    steps = np.abs(np.diff(told, axis=0)).max(axis=0)
+    assert steps[2] < 2 + 2
+    assert steps[:2].max() < 8
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+async def test_a_picture_lying_on_its_side_still_shows_her(analyzer, astronaut, quarters):
+    upright = (await only_face(analyzer, astronaut)).embedding
+
+    face = await only_face(analyzer, np.rot90(astronaut, -quarters))
+
+    roll = (face.orientation.roll - 90 * quarters + 180) % 360 - 180
+    assert abs(roll) < 8
+    assert face.embedding @ upright > 0.8
 
 
 async def test_a_picture_of_nobody_has_no_face(analyzer):

@@ -183,10 +183,47 @@ def test_what_two_looks_see_alike_is_one_face():
     assert found.boxes.tolist() == [[100, 100, 400, 400]]
 
 
-def test_two_looks_at_nobody_find_nobody():
-    found = FaceFinder(Eye(NOTHING, NOTHING), 640).detect(np.ones((90, 90, 3), np.uint8))
+def test_looks_from_every_side_at_nobody_find_nobody():
+    eye = Eye(*[NOTHING] * 7)
+
+    found = FaceFinder(eye, 640).detect(np.ones((90, 90, 3), np.uint8))
 
     assert len(found) == 0
+    assert len(eye.shown) == 7
+
+
+class Tall:
+    """A network that finds one block of light, taller than wide: a face that stands upright."""
+
+    fixed = None
+
+    def __init__(self, score=0.9):
+        self.score = score
+
+    def find(self, canvas):
+        rows, columns = np.nonzero(canvas[..., 0] > 128)
+        if not len(rows) or np.ptp(rows) <= 1.2 * np.ptp(columns):
+            return NOTHING
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        return detections(box, scores=[self.score])
+
+
+def lying():
+    """A block of 120 x 60 pixels, lying on its side."""
+    image = np.zeros((400, 600, 3), np.uint8)
+    image[200:260, 300:420] = 255
+    return image
+
+
+def test_a_face_lying_on_its_side_is_found_where_it_lies():
+    found = FaceFinder(Tall(), 640).detect(lying())
+
+    assert found.boxes[0] == pytest.approx([300, 200, 420, 260], abs=4)
+
+
+def test_what_is_found_in_a_turned_picture_must_be_more_certain():
+    assert len(FaceFinder(Tall(0.83), 640, least=0.6).detect(lying())) == 0
+    assert len(FaceFinder(Tall(0.85), 640, least=0.6).detect(lying())) == 1
 
 
 def test_a_network_of_one_size_gets_that_size():

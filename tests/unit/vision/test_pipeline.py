@@ -180,8 +180,8 @@ def test_masks_belong_to_their_faces():
 
 def test_refined_points_replace_the_detectors():
     class Refiner:
-        def refine(self, image, boxes):
-            return np.full((len(boxes), 5, 2), 20.0, np.float32)
+        def refine(self, image, found):
+            return np.full((len(found), 5, 2), 20.0, np.float32)
 
     (face,) = pipeline((0, 0, 50, 50), landmarks=Refiner()).analyze(IMAGE, Wanted())
 

@@ -7,6 +7,7 @@ from app.vision.pose import (
     DEPTH_UPRIGHT,
     RESTING_MOUTH,
     RESTING_NOSE,
+    Adas0001,
     rolls,
     turns_from_points,
 )
@@ -31,7 +32,7 @@ def head(*, yaw=0.0, pitch=0.0):
     return np.array([[-half, 0], [half, 0], nose, [-0.8 * half, mouth], [0.8 * half, mouth]])
 
 
-@pytest.mark.parametrize("degrees", [-170.0, -30.0, 0.0, 45.0, 90.0])
+@pytest.mark.parametrize("degrees", [-170.0, -100.0, -30.0, 0.0, 45.0, 90.0, 135.0])
 def test_roll_is_clockwise_on_screen(degrees):
     points = floats(turned(head(), degrees)[None])
 
@@ -66,3 +67,53 @@ def test_the_template_looks_straight_ahead():
 
 def test_points_in_one_place_give_finite_angles():
     assert np.isfinite(turns_from_points(floats(np.zeros((2, 5, 2))))).all()
+
+
+@pytest.mark.parametrize("degrees", [-60.0, 0.0, 20.0])
+def test_eyes_of_a_profile_that_change_places_turn_nobody_over(degrees):
+    points = head()
+    points[:2] = points[1::-1]
+
+    assert rolls(floats(turned(points, degrees)[None])) == pytest.approx([degrees], abs=1e-3)
+
+
+def test_roll_goes_on_without_a_jump_from_one_side_over_the_head_to_the_other():
+    angles = np.arange(-179.0, 180.0, 1.0)
+    told = rolls(floats([turned(head(yaw=20.0), angle) for angle in angles]))
+
+    assert np.abs(np.diff(told) - 1.0).max() < 1e-3
+
+
+class Leaning:
+    """A session whose yaw is the brightness of the crop's right half less that of its left one,
+    and always a few degrees too much."""
+
+    def get_inputs(self):
+        return [Input()]
+
+    def get_outputs(self):
+        return []
+
+    def run(self, outputs, inputs):
+        left, right = np.split(inputs["data"].mean(axis=(1, 2)), 2, axis=1)
+        yaw = right.mean(axis=1) - left.mean(axis=1) + 7.0
+        return [yaw[:, None].astype(np.float32), np.full((len(yaw), 1), -12.0, np.float32)]
+
+
+class Input:
+    name = "data"
+    shape = ("n", 3, 60, 60)
+
+
+def test_a_mirrored_face_turns_the_other_way_exactly():
+    image = np.zeros((60, 60, 3), np.uint8)
+    image[:, 30:] = 40
+    boxes, points = floats([(0, 0, 60, 60)]), floats(ARCFACE.points[None] / 2)
+    mirrored = points[:, (1, 0, 2, 4, 3)] * (-1, 1) + (59, 0)
+
+    poser = Adas0001(Leaning())
+    turn = poser.turns(image, boxes, points)[0]
+    other = poser.turns(np.ascontiguousarray(image[:, ::-1]), boxes, floats(mirrored))[0]
+
+    assert turn == pytest.approx([40.0, 12.0], abs=1.5)
+    assert other == pytest.approx(turn * (-1, 1), abs=1e-3)
