@@ -1,5 +1,6 @@
 """What the README promises an operator, held against the code."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from app.api.routes.v1 import ROUTES
 from app.domain.errors import Overloaded
 from app.domain.stages import Stage
 from app.settings import PREFIX, Settings
-from app.telemetry.catalogue import METRICS
+from app.telemetry.catalogue import METRICS, Kind
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,3 +67,28 @@ def test_every_stage_is_documented(stage):
 @pytest.mark.parametrize("reason", [kind.__name__ for kind in Overloaded.__subclasses__()])
 def test_every_way_of_being_full_is_documented(reason):
     assert f"| `{reason}` |" in WATCHING
+
+
+DASHBOARD = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text(encoding="utf-8"))
+
+
+def asked():
+    """Every metric that a panel or a variable of the dashboard asks for."""
+    targets = [target for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    variables = [str(variable["query"]) for variable in DASHBOARD["templating"]["list"]]
+    queries = "\n".join([*(target["expr"] for target in targets), *variables])
+    histograms = {metric.name for metric in METRICS if metric.kind is Kind.HISTOGRAM}
+    parts = {f"{name}_{part}": name for name in histograms for part in ("bucket", "sum", "count")}
+    return {parts.get(name, name) for name in re.findall(r"facereco_[a-z_]+", queries)}
+
+
+def test_the_dashboard_shows_every_metric_and_none_that_does_not_exist():
+    assert asked() == {metric.name for metric in METRICS}
+
+
+def test_the_dashboard_can_be_imported_anywhere():
+    panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
+    assert "id" not in DASHBOARD  # Grafana gives it one
