@@ -11,6 +11,7 @@ from app.cli import (
     backup,
     benching,
     check,
+    doctor,
     importing,
     keys,
     models,
@@ -43,6 +44,7 @@ app.command("test", context_settings=PASS_ON)(testing.run_tests)
 app.command("train", context_settings=PASS_ON)(training.train)
 app.command("import", epilog=f"Example: {importing.EXAMPLE}")(importing.import_photos)
 app.command("openapi")(openapi.export)
+app.command("doctor")(doctor.doctor)
 app.add_typer(backup.app, name="backup")
 app.add_typer(benching.app, name="bench")
 app.add_typer(keys.app, name="keys")
