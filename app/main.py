@@ -22,6 +22,7 @@ from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
 from app.domain.ports import GroupStore, KeyRegistry, Vision
+from app.domain.quality import QualityLevel
 from app.domain.values import AuditEntry, Eligibility, ImageLimits, IssuedKey, ModelVersion, Tenant
 from app.index.audit import IndexAudit
 from app.index.faiss_indexes import FaissIndexes
@@ -194,7 +195,7 @@ def _import_rules(settings: Settings) -> ImportRules:
     return ImportRules(
         # What a decoder takes: photos of an own disk come as cameras made them.
         limits=ImageLimits(max_bytes=DecoderLimits().inbox),
-        eligible=Eligibility(settings.min_face, settings.max_angle),
+        eligible=_eligibility(settings),
         quota=settings.face_quota,
         ahead=_AHEAD * _workers(settings) + _AHEAD,
     )
@@ -244,7 +245,7 @@ def _services(
     index = _index(settings, database, changes, metrics, stack)
     line = _line(settings)
     detect = DetectFaces(intake, vision, line)
-    eligibility = Eligibility(settings.min_face, settings.max_angle)
+    eligibility = _eligibility(settings)
     bodies = Bodies(memory=settings.body_memory, seconds=settings.body_seconds)
     guesses, trail = Guesses(settings.guesses), _audit(settings, storage, stack)
     metrics.read(_of_requests(line, bodies, guesses, trail))
@@ -277,6 +278,11 @@ def _services(
         packs=Shelf(_catalog(settings), vision.default_model).packs,
         versions=_versions(),
     )
+
+
+def _eligibility(settings: Settings) -> Eligibility:
+    quality = QualityLevel(settings.quality)
+    return Eligibility(settings.min_face, settings.max_angle, quality)
 
 
 def _versions() -> dict[str, str]:

@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     max_angle: float = Field(
         45.0, gt=0, le=180, description="Yaw and pitch in degrees a face may have to be added."
     )
+    quality: Literal["off", "low", "medium", "high"] = Field(
+        "off", description="How good a picture of a face must be for it to be added."
+    )
     time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         "Asia/Seoul", description="Zone of `createTime`."
     )

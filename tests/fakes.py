@@ -39,6 +39,7 @@ from app.domain.errors import (
     WrongSecretKey,
 )
 from app.domain.ports import FaceIndex, Observer
+from app.domain.quality import Quality
 from app.domain.values import (
     AuditEntry,
     Base64Image,
@@ -121,6 +122,7 @@ class Drawn:
     mask: bool = False
     confidence: float = 99.5
     live: float = 1.0
+    quality: Quality | None = None
 
 
 class Album:
@@ -251,6 +253,7 @@ def _seen(drawn: Drawn, image: Image) -> Face:
         confidence=drawn.confidence,
         side=drawn.side,
         orientation=Orientation(drawn.yaw, drawn.pitch, 1.25),
+        quality=drawn.quality,
     )
 
 
@@ -265,6 +268,7 @@ def _shown(drawn: Drawn, face: Face, wanted: Wanted, model: ModelVersion | None)
         orientation=face.orientation if wanted.orientation else None,
         mask=drawn.mask if wanted.mask else None,
         spoofing=drawn.live < LIVE_FROM[wanted.spoofing] if wanted.spoofing else None,
+        objections=tuple(wanted.eligible.objections(face)) if wanted.eligible else (),
         embedding=None if model is None else _vector(drawn.who, model),
     )
 
@@ -603,6 +607,7 @@ class House:
     group_quota: int = 1_000
     face_quota: int = 100_000
     confidence_scale: int = 100
+    eligibility: Eligibility = field(default_factory=Eligibility)
     guesses: Guesses = field(default_factory=lambda: Guesses(1_000_000))
     line: Line = field(default_factory=lambda: Line(LineLimits(lanes=4)))
     vision: FakeVision = field(init=False)
@@ -639,7 +644,7 @@ def fake_services(house: House) -> Services:
         faces=Faces(groups, faces, house.index, house.tokens),
         detect=detect,
         register=RegisterFaces(
-            groups, faces, detect, quota=house.face_quota, eligibility=Eligibility()
+            groups, faces, detect, quota=house.face_quota, eligibility=house.eligibility
         ),
         search=SearchFaces(groups, faces, detect, house.vision, house.index),
         compare=CompareFaces(detect, house.vision),

@@ -203,11 +203,12 @@ def _registered(call: Call, done: Registration) -> Response:
         "notAddedFaces": [renderer.detail(face) for face in done.not_added],
     }
     versioned = _versioned(call, done.model, data)
+    told = {"X-Error-Detail": done.reasons} if done.reasons else None
     if not done.partial:
-        return _success(call, versioned)
+        return answer(Answer(0, call.revision.success, versioned), told)
     partial = call.revision.partial
     call.request.scope["facereco.code"] = partial.code
-    return answer(Answer(partial.code, partial.message, versioned))
+    return answer(Answer(partial.code, partial.message, versioned), told)
 
 
 def _success(call: Call, data: Mapping[str, Any] | None = None) -> Response:

@@ -11,6 +11,7 @@ from typing import NewType
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.quality import Quality, QualityLevel
 from app.domain.rates import Interval
 
 Image = NDArray[np.uint8]
@@ -70,7 +71,8 @@ class Face:
 
     `landmarks` are left eye, right eye, nose, left and right mouth corner, left and right as
     they lie in the picture. `confidence` is 0..100. `side` is the box's shorter side in pixels.
-    `mask` is True when a mask is worn, `spoofing` when the face is shown and not live.
+    `mask` is True when a mask is worn, `spoofing` when the face is shown and not live. `quality`
+    is there where faces are graded, and `objections` say why this one may not be registered.
     """
 
     box: Box
@@ -81,21 +83,40 @@ class Face:
     mask: bool | None = None
     embedding: Embedding | None = None
     spoofing: bool | None = None
+    quality: Quality | None = None
+    objections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Which faces may be registered: large enough (px) and turned little enough (degrees)."""
+    """Which faces may be registered: large enough (px) and turned little enough (degrees).
+
+    With a `quality` they must also be as good in every part of their quality as it asks for.
+    """
 
     min_side: int = 60
     max_angle: float = 45.0
+    quality: QualityLevel = QualityLevel.OFF
+
+    @property
+    def grades(self) -> bool:
+        """Whether qualities must be known."""
+        return self.quality is not QualityLevel.OFF
 
     def admits(self, face: Face) -> bool:
-        """Whether `face` is large and frontal enough; an unknown orientation is no objection."""
+        """Whether there is no objection to `face`."""
+        return not self.objections(face)
+
+    def objections(self, face: Face) -> list[str]:
+        """Why `face` may not be registered; what is not known of it is no objection."""
+        found = []
         if face.side < self.min_side:
-            return False
+            found.append(f"{face.side} px, and {self.min_side} are needed")
         turn = face.orientation
-        return turn is None or max(abs(turn.yaw), abs(turn.pitch)) <= self.max_angle
+        if turn is not None and max(abs(turn.yaw), abs(turn.pitch)) > self.max_angle:
+            angle = max(abs(turn.yaw), abs(turn.pitch))
+            found.append(f"turned by {angle:.0f} degrees, and {self.max_angle:g} are allowed")
+        return found + (face.quality.lacking(self.quality) if face.quality is not None else [])
 
 
 class SpoofingCondition(Enum):

@@ -41,6 +41,7 @@ class Outcome(Enum):
     SEVERAL = "several faces"
     TOO_SMALL = "too small"
     TURNED = "turned away"
+    POOR = "poor quality"
     DUPLICATE = "duplicate"
     FAILED = "failed"
 
@@ -231,12 +232,18 @@ def _nobody(photo: Photo, faces: list[Face], fit: list[Face], eligible: Eligibil
         return Imported(photo, Outcome.SEVERAL, detail=f"{len(fit)} faces")
     if not faces:
         return Imported(photo, Outcome.NO_FACE)
+    outcome, detail = _unfit(faces, eligible)
+    return Imported(photo, outcome, detail=detail)
+
+
+def _unfit(faces: list[Face], eligible: Eligibility) -> tuple[Outcome, str]:
     side = max(face.side for face in faces)
     if side < eligible.min_side:
         detail = f"the largest face is {side} px, and {eligible.min_side} px are needed"
-        return Imported(photo, Outcome.TOO_SMALL, detail=detail)
-    detail = f"no face is turned by less than {eligible.max_angle:g} degrees"
-    return Imported(photo, Outcome.TURNED, detail=detail)
+        return Outcome.TOO_SMALL, detail
+    if any(face.quality is not None for face in faces):
+        return Outcome.POOR, ", ".join(eligible.objections(faces[0]))
+    return Outcome.TURNED, f"no face is turned by less than {eligible.max_angle:g} degrees"
 
 
 def _new_face(face: Face, image_id: str, label: str | None) -> NewFace:

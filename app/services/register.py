@@ -19,19 +19,23 @@ from app.domain.values import (
 )
 from app.services.detect import DetectFaces, embedding_of
 
+LONGEST_REASONS = 2_000  # characters; proxies refuse headers of more than a few thousand
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
     """What became of each face of the picture, largest first.
 
     `added` pairs the stored record with the face found. `partial` is True when the group's
-    quota kept out faces that would have been added.
+    quota kept out faces that would have been added. `reasons` say why faces were refused, where
+    their quality counts.
     """
 
     model: ModelVersion
     added: list[tuple[FaceRecord, Face]]
     not_added: list[Face]
     partial: bool
+    reasons: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,20 @@ class RegisterFaces:
         added = list(zip(records, chosen, strict=False))
         stored = {id(face) for _, face in added}
         rest = [face for face in found if id(face) not in stored]
-        return Registration(group.model, added, rest, partial=len(records) < len(new))
+        reasons = refusals(rest) if self._eligibility.grades else ""
+        return Registration(
+            group.model, added, rest, partial=len(records) < len(new), reasons=reasons
+        )
+
+
+def refusals(not_added: list[Face]) -> str:
+    """Why these faces were not added, by their place among them; no more than a header holds."""
+    told = [
+        f"face {place} not added: {', '.join(face.objections)}"
+        for place, face in enumerate(not_added, start=1)
+        if face.objections
+    ]
+    return "; ".join(told)[:LONGEST_REASONS]
 
 
 def _new_faces(faces: list[Face], external_image_id: str | None) -> list[NewFace]:

@@ -26,6 +26,7 @@ from app.vision.landmarks import Retail0009
 from app.vision.manifests import Pack, Weights
 from app.vision.parts import Embedder, Finder, Poser, Reader, Refiner
 from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
+from app.vision.quality import Grade, grades
 from app.vision.sessions import Session, SessionPool
 from app.vision.spoofing import Liveness, liveness
 
@@ -96,10 +97,13 @@ class Pipeline:
         points = self._refined(image, found)
         found = replace(found, points=points)
         turned = wanted.orientation or wanted.eligible is not None
-        attributes = self._attributes(image, points, mask=wanted.mask, turned=turned)
+        graded = wanted.eligible is not None and wanted.eligible.grades
+        attributes = self._attributes(image, points, wanted, turned=turned, graded=graded)
         faces = _faces(image, found)
         if turned:
             faces = _oriented(faces, found, self._turns(image, found, attributes))
+        if graded:
+            faces = _graded(faces, grades(image, points, attributes))
         if wanted.mask and attributes is not None:
             masks = attributes.masks.tolist()
             faces = [replace(face, mask=mask) for face, mask in zip(faces, masks, strict=True)]
@@ -119,9 +123,9 @@ class Pipeline:
             return self.landmarks.refine(image, found)
 
     def _attributes(
-        self, image: Image, points: Floats, *, mask: bool, turned: bool
+        self, image: Image, points: Floats, wanted: Wanted, *, turned: bool, graded: bool
     ) -> Attributes | None:
-        if self.attributes and (mask or (turned and not self.pose)):
+        if self.attributes and (wanted.mask or graded or (turned and not self.pose)):
             with Timed(Stage.POSE):
                 return self.attributes.read(image, points)
         return None
@@ -135,18 +139,17 @@ class Pipeline:
     def _embedded(
         self, image: Image, points: Floats, faces: list[Face], wanted: Wanted
     ) -> list[Face]:
-        admits = wanted.eligible.admits if wanted.eligible else _always
-        chosen = [row for row, face in enumerate(faces) if admits(face)][: wanted.embeddings]
+        if wanted.eligible:
+            objections = wanted.eligible.objections
+            faces = [replace(face, objections=tuple(objections(face))) for face in faces]
+        fit = [row for row, face in enumerate(faces) if not face.objections]
+        chosen = fit[: wanted.embeddings]
         if not chosen:
             return faces
         with Timed(Stage.EMBED):
             vectors = self.embedder.embed(image, points[chosen])
         known: dict[int, Embedding] = dict(zip(chosen, vectors, strict=True))
         return [replace(face, embedding=known.get(row)) for row, face in enumerate(faces)]
-
-
-def _always(face: Face) -> bool:  # noqa: ARG001 - stands in for Eligibility.admits
-    return True
 
 
 def largest(found: Detections, width: int, height: int, limit: int) -> Detections:
@@ -199,4 +202,11 @@ def _oriented(faces: list[Face], found: Detections, turns: Angles) -> list[Face]
     return [
         replace(face, orientation=Orientation(*turn))
         for face, turn in zip(faces, angles.tolist(), strict=True)
+    ]
+
+
+def _graded(faces: list[Face], seen: list[Grade]) -> list[Face]:
+    return [
+        replace(face, quality=grade.quality(face.side, face.orientation))
+        for face, grade in zip(faces, seen, strict=True)
     ]

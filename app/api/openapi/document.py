@@ -32,7 +32,7 @@ HEADERS = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
     },
     "X-Error-Detail": {
-        "description": "Why a request was refused, for a person to read; only with a refusal.",
+        "description": "Why a request, or a face of it, was refused, for a person to read.",
         "schema": {"type": "string"},
     },
     "Retry-After": {

@@ -42,7 +42,7 @@ def test_every_version_is_one_packs_own(catalog):
 
 def test_every_table_of_similarities_can_be_read(catalog):
     for pack in catalog.packs():
-        table = catalog.calibration(pack)
+        table = catalog.table(pack).calibration
         assert table.similarity(-1.0) < table.similarity(1.0)
 
 
