@@ -2,11 +2,12 @@
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from tests.integration.server.fast import Foundry
+from tests.integration.server.fast import Foundry, Shell
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -46,3 +47,9 @@ def foundry() -> Iterator[Foundry]:
     foundry = Foundry()
     yield foundry
     foundry.close()
+
+
+@pytest.fixture
+def shell(foundry: Foundry, tmp_path: Path, fresh_url: str | None) -> Shell:
+    settings = {"database_url": fresh_url} if fresh_url else {}
+    return Shell(foundry, tmp_path, settings)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -116,6 +117,25 @@ def fast(
         yield server
     finally:
         server.kill()
+
+
+@dataclass
+class Shell:
+    """Runs `facereco …` as a process of its own."""
+
+    foundry: Foundry
+    folder: Path
+    settings: dict[str, str]
+
+    def run(self, *arguments: str, **settings: str) -> tuple[str, str]:
+        """What it printed: to its output, and of errors."""
+        out, err = self.folder / "command.out", self.folder / "command.err"
+        err.unlink(missing_ok=True)
+        given = {"data": str(self.folder / "data"), **self.settings, **settings}
+        pid = self.foundry.order(arguments, out, err, **given)
+        while alive(pid):
+            time.sleep(0.01)
+        return out.read_text(), err.read_text()
 
 
 def people(*numbers: int) -> dict[str, str]:

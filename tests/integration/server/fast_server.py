@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 
 import numpy as np
 
@@ -135,6 +136,9 @@ def _serve(order: dict[str, object]) -> None:
         command_line.main()
     except SystemExit as leaving:
         code = leaving.code
+    except BaseException:
+        traceback.print_exc()  # `os._exit` would say nothing
+        raise
     finally:
         sys.stdout.flush()
         os._exit(code if isinstance(code, int) else 0)

@@ -1,39 +1,12 @@
 """A backup as an operator takes, proves and restores it, beside a server that goes on."""
 
-import time
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.integration.server.fast import Foundry, alive, fast, people
+from tests.integration.server.fast import Shell, fast, people
 from tests.integration.server.history import Wire, listed_faces
-
-
-@dataclass
-class Shell:
-    """Runs `facereco …` as a process of its own."""
-
-    foundry: Foundry
-    folder: Path
-    settings: dict[str, str]
-
-    def run(self, *arguments: str, **settings: str) -> tuple[str, str]:
-        """What it printed: to its output, and of errors."""
-        out, err = self.folder / "command.out", self.folder / "command.err"
-        err.unlink(missing_ok=True)
-        given = {"data": str(self.folder / "data"), **self.settings, **settings}
-        pid = self.foundry.order(arguments, out, err, **given)
-        while alive(pid):
-            time.sleep(0.01)
-        return out.read_text(), err.read_text()
-
-
-@pytest.fixture
-def shell(foundry: Foundry, tmp_path: Path, fresh_url: str | None) -> Shell:
-    settings = {"database_url": fresh_url} if fresh_url else {}
-    return Shell(foundry, tmp_path, settings)
 
 
 def enrol(wire: Wire, count: int) -> list[str]:
