@@ -36,15 +36,20 @@ app = typer.Typer(
     name="facereco",
     help="Face recognition on your own machine.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("serve")(serve.serve)
-app.command("test", context_settings=PASS_ON)(testing.run_tests)
-app.command("train", context_settings=PASS_ON)(training.train)
+app.command("serve", epilog="Example: facereco serve --port 8000 --data data")(serve.serve)
+app.command("test", context_settings=PASS_ON, epilog="Example: facereco test tests/unit")(
+    testing.run_tests
+)
+app.command("train", context_settings=PASS_ON, epilog="Example: facereco train -- --help")(
+    training.train
+)
 app.command("import", epilog=f"Example: {importing.EXAMPLE}")(importing.import_photos)
-app.command("openapi")(openapi.export)
-app.command("doctor")(doctor.doctor)
+app.command("openapi", epilog="Example: facereco openapi --revision v2.0 --out v2.json")(
+    openapi.export
+)
+app.command("doctor", epilog="Example: facereco doctor --json")(doctor.doctor)
 app.add_typer(backup.app, name="backup")
 app.add_typer(benching.app, name="bench")
 app.add_typer(keys.app, name="keys")
@@ -73,7 +78,7 @@ def main() -> None:
     """Run a command; what an operator got wrong is one line and an exit code."""
     leave_no_core()
     try:
-        app()
+        app(prog_name="facereco")
     except ConfigurationError as error:
         _give_up(str(error), EX_CONFIG)
     except UsageError as error:

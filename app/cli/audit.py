@@ -51,7 +51,7 @@ class Format(Enum):
 _TIME = "ISO 8601; UTC where it names no zone."
 
 
-@app.command()
+@app.command(epilog="Example: facereco audit verify --json > anchor.json")
 def verify(
     data: Data = None,
     anchor: Annotated[
@@ -71,13 +71,13 @@ def verify(
         raise typer.Exit(BROKEN)
 
 
-@app.command()
+@app.command(epilog="Example: facereco audit export --from 2026-11-01 --format csv")
 def export(
     data: Data = None,
     begin: Annotated[str | None, typer.Option("--from", metavar="TIME", help=_TIME)] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help=_TIME)] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this key's records.")] = None,
-    form: Annotated[Format, typer.Option("--format")] = Format.JSONL,
+    form: Annotated[Format, typer.Option("--format", help="How it looks.")] = Format.JSONL,
 ) -> None:
     """Print the records of all servers of this data folder, oldest first."""
     folder = Settings.read(data=data).audit_folder

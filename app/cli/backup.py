@@ -23,7 +23,7 @@ Folder = Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's fol
 BROKEN = 1
 
 
-@app.command()
+@app.command(epilog="Example: facereco backup create /backups/monday")
 def create(
     folder: Folder,
     data: Data = None,
@@ -43,7 +43,7 @@ def create(
         typer.echo("It holds the master keys: whoever has it can read every face.")
 
 
-@app.command()
+@app.command(epilog="Example: facereco backup verify /backups/monday")
 def verify(folder: Folder, data: Data = None) -> None:
     """Check every byte and open every vector, with the keyset in use or the backup's own."""
     from app.storage import backups
@@ -54,7 +54,7 @@ def verify(folder: Folder, data: Data = None) -> None:
     _tell_broken(found)
 
 
-@app.command()
+@app.command(epilog="Example: facereco backup restore /backups/monday --data data")
 def restore(
     folder: Folder,
     data: Data = None,

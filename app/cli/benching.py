@@ -15,7 +15,11 @@ PASS_ON = {
 app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 
 
-@app.command("speed", context_settings=PASS_ON)
+@app.command(
+    "speed",
+    context_settings=PASS_ON,
+    epilog="Example: facereco bench speed --pack starter --turns 5",
+)
 def speed(context: typer.Context) -> None:
     """Each operation beside what it could cost at the least; `--help` names the options."""
     _run("benchmarks.speed", context.args)

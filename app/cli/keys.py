@@ -19,7 +19,7 @@ T = TypeVar("T")
 app = typer.Typer(help="Make, list and revoke appKeys.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog="Example: facereco keys create --name front-door")
 def create(
     name: Annotated[str, typer.Option(help="Whom the key is for; shown in logs.")],
     data: Data = None,
@@ -39,7 +39,7 @@ def create(
     typer.echo(f"appKey     {key.app_key}\nsecretKey  {key.secret_key}\nShown this once.")
 
 
-@app.command("list")
+@app.command("list", epilog="Example: facereco keys list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
     """Show who has a key; the keys themselves are stored as hashes only."""
     keys = _with_keys(data, lambda keys: keys.list())
@@ -51,7 +51,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 -
         typer.echo(f"{key.tenant.name}  {key.tenant.revision}  {state}  {key.created:%Y-%m-%d}")
 
 
-@app.command()
+@app.command(epilog="Example: facereco keys revoke --name front-door")
 def revoke(
     name: Annotated[str, typer.Option(help="The name the key was made with.")], data: Data = None
 ) -> None:
@@ -60,7 +60,7 @@ def revoke(
     typer.echo(f"{name}: revoked")
 
 
-@app.command()
+@app.command(epilog="Example: facereco keys delete --name front-door --yes")
 def delete(
     name: Annotated[str, typer.Option(help="The name the key was made with.")],
     data: Data = None,

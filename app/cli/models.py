@@ -21,7 +21,7 @@ Name = Annotated[str | None, typer.Argument(help="The pack; the one in use when 
 SHOWN = (50, 60, 70, 80, 90, 95, 99)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: facereco models list")
 def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
     """Every pack known, and whether its weights are here."""
     catalog = _catalog()
@@ -34,7 +34,7 @@ def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolea
         typer.echo(f"{row['name']:<22} {state:<16} {row['licence']}")
 
 
-@app.command()
+@app.command(epilog="Example: facereco models show starter")
 def show(name: Name = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
     """One pack: what it is, its licence, files and model version, how often it is wrong."""
     catalog = _catalog()
@@ -55,7 +55,7 @@ def show(name: Name = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - 
         typer.echo(f"{_state(file):<15} {file.path or file.file}")
 
 
-@app.command()
+@app.command(epilog="Example: facereco models verify starter")
 def verify(name: Name = None) -> None:
     """Check the SHA-256 of every file of a pack; exit code 78 when one is missing or differs."""
     catalog = _catalog()

@@ -25,7 +25,7 @@ Key = Annotated[str, typer.Argument(help="The key's id, as `status` shows it.")]
 BROKEN = 1
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault status")
 def status(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
     """Show every master key and how many records it covers; no key is shown itself."""
     with _life(data) as life:
@@ -41,7 +41,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 
         )
 
 
-@app.command("add-key")
+@app.command("add-key", epilog="Example: facereco vault add-key")
 def add_key(data: Data = None) -> None:
     """Add a fresh key. It wraps nothing until it is promoted."""
     with _life(data, "add-key") as life:
@@ -51,7 +51,7 @@ def add_key(data: Data = None) -> None:
     )
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault promote b66095ce")
 def promote(key: Key, data: Data = None) -> None:
     """Wrap whatever is new with this key."""
     with _life(data, "promote", key) as life:
@@ -59,7 +59,7 @@ def promote(key: Key, data: Data = None) -> None:
     typer.echo(f"{key}: primary. Next: facereco vault rewrap")
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault rewrap")
 def rewrap(data: Data = None) -> None:
     """Cover every data key with the primary key; safe to interrupt and to run again."""
     with _life(data, "rewrap") as life:
@@ -70,7 +70,7 @@ def rewrap(data: Data = None) -> None:
         raise typer.Exit(BROKEN)
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault disable b66095ce")
 def disable(key: Key, data: Data = None) -> None:
     """Switch a key off; one that still covers anything is refused."""
     with _life(data, "disable", key) as life:
@@ -78,7 +78,7 @@ def disable(key: Key, data: Data = None) -> None:
     typer.echo(f"{key}: disabled. `enable` takes it back, `destroy` is for ever")
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault enable b66095ce")
 def enable(key: Key, data: Data = None) -> None:
     """Take a key that was switched off back into service."""
     with _life(data, "enable", key) as life:
@@ -86,7 +86,7 @@ def enable(key: Key, data: Data = None) -> None:
     typer.echo(f"{key}: enabled")
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault destroy b66095ce --yes")
 def destroy(
     key: Key,
     data: Data = None,
@@ -102,7 +102,7 @@ def destroy(
     typer.echo(f"{key}: destroyed")
 
 
-@app.command()
+@app.command(epilog="Example: FACERECO_KEYSET_KMS=vault://transit/facereco facereco vault wrap")
 def wrap(data: Data = None) -> None:
     """Have the key service of FACERECO_KEYSET_KMS keep the keyset file closed."""
     settings = _with_service(data)
@@ -110,7 +110,7 @@ def wrap(data: Data = None) -> None:
     typer.echo(f"{settings.keyset}: wrapped by {settings.keyset_kms}")
 
 
-@app.command()
+@app.command(epilog="Example: FACERECO_KEYSET_KMS=vault://transit/facereco facereco vault unwrap")
 def unwrap(data: Data = None) -> None:
     """Write the keyset file in clear again; afterwards unset FACERECO_KEYSET_KMS."""
     settings = _with_service(data)
@@ -118,7 +118,7 @@ def unwrap(data: Data = None) -> None:
     typer.echo(f"{settings.keyset}: in clear")
 
 
-@app.command()
+@app.command(epilog="Example: facereco vault verify --json")
 def verify(data: Data = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag is a boolean
     """Open every data key and every vector; exit code 1 when something does not open."""
     from app.storage.inspection import inspect
