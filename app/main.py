@@ -38,6 +38,7 @@ from app.services.faces import Faces
 from app.services.groups import Groups, ensure_group
 from app.services.importing import ImportPhotos, ImportRules
 from app.services.line import Line, LineLimits
+from app.services.moving import MoveFaces
 from app.services.register import RegisterFaces
 from app.services.search import SearchFaces
 from app.services.spoofing import JudgeAligned
@@ -145,6 +146,7 @@ class Workshop:
     model: ModelVersion
     group_quota: int
     import_photos: ImportPhotos
+    move_faces: MoveFaces
     rules: ImportRules
 
     async def ensure_group(self, tenant: Tenant, group_id: str) -> None:
@@ -166,29 +168,34 @@ async def open_workshop(settings: Settings) -> AsyncIterator[Workshop]:
         vision = open_vision(settings)
         stack.callback(vision.close)
         intake = await _intake(settings, decoders, Metrics(), stack)
-        remember = storage.erasures.remember
-        groups = SqlGroupStore(storage.database, storage.vault, remember)
-        faces = SqlFaceStore(storage.database, storage.vault, Corruption(), remember)
         rules = _import_rules(settings)
         # Nobody else is in this line, so nobody is refused, and nobody gives up waiting.
         lanes = min(_workers(settings), decoders.count + settings.backlog)
         line = Line(LineLimits(lanes, room=rules.ahead, patience=_ONE_DAY))
-        audit = _audit(settings, storage, stack)
-        yield Workshop(
-            keys=storage.keys,
-            groups=groups,
-            model=vision.default_model,
-            group_quota=settings.group_quota,
-            import_photos=ImportPhotos(
-                groups,
-                faces,
-                DetectFaces(intake, vision, line),
-                audit,
-                key=storage.vault.derive(ImportPhotos.PURPOSE),
-                source=f"command line, uid {os.getuid()}",
-            ),
-            rules=rules,
-        )
+        trail = _audit(settings, storage, stack)
+        yield _workshop(settings, storage, DetectFaces(intake, vision, line), trail, rules)
+
+
+def _workshop(
+    settings: Settings,
+    storage: Storage,
+    detect: DetectFaces,
+    trail: Trail | NoTrail,
+    rules: ImportRules,
+) -> Workshop:
+    remember = storage.erasures.remember
+    groups = SqlGroupStore(storage.database, storage.vault, remember)
+    faces = SqlFaceStore(storage.database, storage.vault, Corruption(), remember)
+    key, source = storage.vault.derive(ImportPhotos.PURPOSE), f"command line, uid {os.getuid()}"
+    return Workshop(
+        keys=storage.keys,
+        groups=groups,
+        model=_catalog(settings).get(settings.model).model_version,
+        group_quota=settings.group_quota,
+        import_photos=ImportPhotos(groups, faces, detect, trail, key=key, source=source),
+        move_faces=MoveFaces(groups, faces, detect, storage.erasures, trail, source=source),
+        rules=rules,
+    )
 
 
 def _import_rules(settings: Settings) -> ImportRules:

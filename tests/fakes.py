@@ -437,6 +437,16 @@ class FakeFaces:
         )
 
 
+@dataclass(slots=True)
+class FakeErased:
+    """Satisfies `ErasedFaces`: a test says who was deleted."""
+
+    faces: set[str] = field(default_factory=set)
+
+    async def of_group(self, group: Group) -> frozenset[str]:
+        return frozenset(self.faces)
+
+
 def _lets_through(only: FaceFilter, record: FaceRecord) -> bool:
     asked = {name: value for name, value in asdict(only).items() if value is not None}
     return all(getattr(record, name) == value for name, value in asked.items())

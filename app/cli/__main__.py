@@ -14,6 +14,7 @@ from app.cli import (
     doctor,
     importing,
     keys,
+    migrating,
     models,
     openapi,
     serve,
@@ -46,6 +47,7 @@ app.command("train", context_settings=PASS_ON, epilog="Example: facereco train -
     training.train
 )
 app.command("import", epilog=f"Example: {importing.EXAMPLE}")(importing.import_photos)
+app.command("migrate", epilog=f"Example: {migrating.EXAMPLE}")(migrating.migrate)
 app.command("openapi", epilog="Example: facereco openapi --revision v2.0 --out v2.json")(
     openapi.export
 )

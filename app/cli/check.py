@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, NoReturn
-from urllib.parse import urlsplit
 
 import typer
 
-from app.cli.options import AsJson, UsageError
+from app.cli.options import AsJson, UsageError, base_url, demand_printable
 from app.conformance.cases import Addresses
 from app.conformance.checking import CannotBegin, Result
 from app.conformance.documents import EDITIONS, FILES, LIVENESS
@@ -83,11 +82,11 @@ def contract(  # noqa: PLR0913 - one for each option
     anything is not as documented, 2 when the check cannot be made.
     """
     wanted = plan(_revision(revision), Addresses(image_url, slow_url), quick=quick)
-    asked = Target(_base(url), _credentials(wanted, app_key, secret_key))
+    asked = Target(base_url(url), _credentials(wanted, app_key, secret_key))
     targets: tuple[Target, ...] = (asked,)
     if shadow is not None:
         keys = shadow_app_key or app_key, shadow_secret_key or secret_key
-        targets = (asked, Target(_base(shadow), _credentials(wanted, *keys)))
+        targets = (asked, Target(base_url(shadow), _credentials(wanted, *keys)))
     session = Session(wanted, targets, timeout)
     with _one_line(session):
         failed = _as_json(session) if as_json else _as_table(session, brief=brief)
@@ -175,23 +174,8 @@ def _revision(name: str) -> str:
     return named.get(name, name)
 
 
-def _base(url: str) -> str:
-    """A base URL that can be shown: no password in it, and no key in a path."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        known = False
-    if not known or "@" in url:
-        raise UsageError("a URL is http://HOST[:PORT] or https://HOST[:PORT], without a password")
-    if "?" in url or "#" in url or "appkeys" in url:
-        raise UsageError("a URL ends before /nhn-face-reco or /v2.0, and carries no key")
-    return url
-
-
 def _credentials(wanted: Plan, app_key: str, secret_key: str | None) -> Credentials:
-    if not all(key.isascii() and key.isprintable() for key in (app_key, secret_key or "")):
-        raise UsageError("a key is made of printable ASCII characters")
+    demand_printable(app_key, secret_key or "")
     if wanted.revision not in NEEDS_SECRET:
         return Credentials(app_key)
     if not secret_key:

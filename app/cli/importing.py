@@ -14,7 +14,7 @@ import typer
 from app.cli.options import Data, UsageError
 from app.cli.process import INTERRUPTED, interruption, step_back, until
 from app.cli.progress import progress, shown
-from app.cli.reports import Write, report
+from app.cli.reports import Report, Write, report
 from app.cli.tenants import KeyName, tenant_of
 from app.domain.values import Photo, Tenant
 from app.intake.photos import Found, LabelFrom, in_folder, in_table
@@ -32,6 +32,24 @@ EXAMPLE = "facereco import --group staff --create --report report.csv photos/"
 # So many problems are told on the terminal; the report has all.
 _TOLD = 20
 
+Source = Annotated[
+    Path, typer.Argument(metavar="FOLDER|CSV|ZIP", exists=True, help="Where the photos are.")
+]
+Label = Annotated[
+    LabelFrom | None,
+    typer.Option(
+        help="What becomes the externalImageId: the file's name without its ending, the name "
+        "of its folder, or the column `label`. The column for a CSV, else the name."
+    ),
+]
+Largest = Annotated[
+    bool, typer.Option("--largest", help="Of several faces take the largest, not none.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Vision threads; as many as cores if not given."),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -47,30 +65,15 @@ class Options:
 
 def import_photos(  # noqa: PLR0913 - one for each option
     *,
-    source: Annotated[
-        Path, typer.Argument(metavar="FOLDER|CSV|ZIP", exists=True, help="Where the photos are.")
-    ],
+    source: Source,
     group: Annotated[str, typer.Option(help="The group their faces are registered in.")],
-    label: Annotated[
-        LabelFrom | None,
-        typer.Option(
-            help="What becomes the externalImageId: the file's name without its ending, the name "
-            "of its folder, or the column `label`. The column for a CSV, else the name."
-        ),
-    ] = None,
+    label: Label = None,
     create: Annotated[bool, typer.Option("--create", help="Make the group if missing.")] = False,
-    largest: Annotated[
-        bool, typer.Option("--largest", help="Of several faces take the largest, not none.")
-    ] = False,
+    largest: Largest = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and write nothing.")] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Tell of each photo in a CSV file.")
-    ] = None,
+    report: Report = None,
     name: KeyName = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="Vision threads; as many as cores if not given."),
-    ] = None,
+    workers: Workers = None,
     data: Data = None,
 ) -> None:
     """Register one face of each photo, beside running servers or without one.
@@ -110,6 +113,18 @@ def photos_in(source: Path, label: LabelFrom | None) -> Iterator[Found]:
                 yield found
         case _:
             raise UsageError(f"{source}: neither a folder nor a CSV or ZIP file")
+
+
+@contextmanager
+def unlabelled_in(source: Path) -> Iterator[Found]:
+    """The photos of a folder or archive by their names alone. Raises as `photos_in`."""
+    if source.is_dir():
+        yield in_folder(source, None)
+    elif source.is_file() and source.suffix.lower() == ".zip":
+        with in_archive(source, None) as found:
+            yield found
+    else:
+        raise UsageError(f"{source}: neither a folder nor a ZIP file")
 
 
 async def _run(settings: Settings, photos: Sequence[Photo], options: Options) -> "Tally":

@@ -4,12 +4,18 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from app.cli.options import UsageError
 
 # A spreadsheet would take such a cell for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
+Report = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Tell what became of each in a CSV file.")
+]
 Write = Callable[[Sequence[str]], object]
 
 

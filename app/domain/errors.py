@@ -35,6 +35,7 @@ FaceError
 
 ConfigurationError            the server cannot start as it is set up (exit code 78)
 └── KeyServiceUnavailable     the service that keeps the keyset's key cannot be asked right now
+CloudRefused                  another server cannot be asked, or answers what nobody expects
 Abandoned                     nobody waits for the answer any more, so there is none
 """
 
@@ -187,6 +188,10 @@ class WorkersBusy(Overloaded):
 
 class ConfigurationError(Exception):
     """The server cannot start as it is set up; the message is one line for the operator."""
+
+
+class CloudRefused(Exception):
+    """The server to move from; the message is one line for the operator, and holds no key."""
 
 
 class Abandoned(Exception):

@@ -13,6 +13,7 @@ from tests.fakes import (
     Album,
     FakeChanges,
     FakeDatabase,
+    FakeErased,
     FakeFaces,
     FakeGroups,
     FakeImages,
@@ -26,6 +27,7 @@ from tests.fakes import (
 if TYPE_CHECKING:
     from app.domain.ports import (
         ChangeLog,
+        ErasedFaces,
         FaceIndex,
         FaceStore,
         GroupStore,
@@ -54,10 +56,11 @@ def test_every_port_has_a_fake():
     log: ChangeLog = changes
     index: FaceIndex = FakeIndex(changes)
     keys: KeyRegistry = FakeKeys()
+    erased: ErasedFaces = FakeErased()
     tokens: PageTokens = FakeTokens()
     probe: HealthProbe = FakeProbe("database")
 
-    assert all((images, vision, groups, faces, log, index, keys, tokens, probe))
+    assert all((images, vision, groups, faces, log, index, keys, erased, tokens, probe))
 
 
 async def test_the_fake_stores_keep_their_quotas_and_versions():

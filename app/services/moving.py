@@ -1,0 +1,293 @@
+"""Taking a group over from another server: its faces with their ids, out of the photos kept."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import Enum
+
+from app.domain.errors import FaceQuotaExceeded, ImageError, ImageTooSmall
+from app.domain.ports import AuditTrail, ErasedFaces, FaceStore, GroupStore
+from app.domain.values import (
+    EVERY_FACE,
+    AuditEntry,
+    CloudFace,
+    Face,
+    FaceFilter,
+    FaceRecord,
+    FaceRow,
+    Group,
+    ImageLimits,
+    NewFace,
+    Photo,
+    Tenant,
+    UploadedImage,
+    Wanted,
+)
+from app.services.conveyor import in_order, patiently
+from app.services.detect import DetectFaces, embedding_of
+from app.services.matching import Pairs, assign
+from app.services.shelf import PhotoShelf
+
+EARLIER = "it was there already"
+# The first edition of the contract registered up to so many faces of a picture.
+_WANTED = Wanted(embeddings=EVERY_FACE, max_faces=100)
+_PAGE = 1_000
+
+
+class Fate(Enum):
+    """What became of a face of the other server."""
+
+    MOVED = "moved"
+    DELETED = "deleted here"
+    NO_PHOTO = "no photo"
+    NO_FACE = "no face"
+    ELSEWHERE = "other photo"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One face's fate; `photo` is the name of the one it was taken from or looked for in."""
+
+    face: CloudFace
+    fate: Fate
+    photo: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRules:
+    """`limits` of a photo, `quota` of faces a group may have, and `ahead` labels at work."""
+
+    limits: ImageLimits
+    quota: int
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A photo with the faces it shows, or why it shows none."""
+
+    photo: Photo
+    faces: Sequence[Face] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Label:
+    """Everything the other server has under one label: its pictures, each with its faces."""
+
+    name: str
+    pictures: Sequence[Sequence[CloudFace]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    """What was seen for a face: its fate or, as yet without one, the face to be stored."""
+
+    moved: Moved
+    face: Face | None = None
+
+
+class MoveFaces:
+    """Registers the faces another server lists, from photos found by their labels.
+
+    A face keeps its ids. It is stored unless one of its id is there, which makes it exact however
+    often it is begun again, and not at all if it was deleted here since.
+    """
+
+    def __init__(
+        self,
+        groups: GroupStore,
+        faces: FaceStore,
+        detect: DetectFaces,
+        erased: ErasedFaces,
+        audit: AuditTrail,
+        *,
+        source: str,
+    ) -> None:
+        """`source` is who moves them, for the audit trail."""
+        self._groups = groups
+        self._faces = faces
+        self._detect = detect
+        self._erased = erased
+        self._audit = audit
+        self._source = source
+
+    async def __call__(
+        self,
+        tenant: Tenant,
+        group_id: str,
+        faces: Sequence[CloudFace],
+        shelf: PhotoShelf,
+        rules: MoveRules,
+    ) -> AsyncGenerator[Moved, None]:
+        """The fate of each of `faces`, which come newest first; oldest first, label by label.
+
+        Raises `GroupNotFound`, `ModelUnavailable`, and `StoreUnavailable` when the database stays
+        away; what was told until then is stored.
+        """
+        group = await patiently(lambda: self._groups.get(tenant, group_id))
+        # In this order: who is deleted in between is in one of the two.
+        here = await self._here(group)
+        erased = await patiently(lambda: self._erased.of_group(group))
+        move = _Move(tenant, group, rules, shelf, here, erased)
+
+        async def look(label: _Label) -> list[_Sight]:
+            return await self._look(move, label)
+
+        async with aclosing(in_order(_labels(faces), look, rules.ahead)) as looked_at:
+            async for _, sights in looked_at:
+                for sight in sights:
+                    yield await self._settle(move, sight)
+
+    async def _here(self, group: Group) -> frozenset[str]:
+        found, before = set[str](), None
+        while True:
+            page = await self._page(group, before)
+            found.update(record.face_id for record in page)
+            if len(page) < _PAGE:
+                return frozenset(found)
+            before = page[-1].row
+
+    async def _page(self, group: Group, before: FaceRow | None) -> Sequence[FaceRecord]:
+        return await patiently(lambda: self._faces.page(group, before, _PAGE, FaceFilter()))
+
+    async def _look(self, move: "_Move", label: _Label) -> list[_Sight]:
+        """Find every face of a label in the photos of that name."""
+        photos = move.shelf.of(move.group.id, label.name)
+        if not move.must_look(label, photos):
+            for photo in photos:
+                move.shelf.use(photo)
+            return [_Sight(move.known(face)) for picture in label.pictures for face in picture]
+        views = [await self._view(move, photo) for photo in photos]
+        chosen = assign(label.pictures, [view.faces for view in views])
+        for place, _ in chosen.values():
+            move.shelf.use(views[place].photo)
+        return list(_sights(move, label, views, chosen))
+
+    async def _view(self, move: "_Move", photo: Photo) -> _View:
+        limits = move.rules.limits
+        if photo.problem is not None:
+            return _View(photo, problem=photo.problem)
+        try:
+            image = UploadedImage(await asyncio.to_thread(photo.read, limits.max_bytes))
+            faces = await self._detect(image, limits, _WANTED, move.group.model)
+        except (ImageError, ImageTooSmall) as error:
+            return _View(photo, problem=error.detail)
+        return _View(photo, faces)
+
+    async def _settle(self, move: "_Move", sight: _Sight) -> Moved:
+        if sight.face is None:
+            return sight.moved
+        try:
+            await self._store(move, sight.moved.face, sight.face)
+        except FaceQuotaExceeded as error:
+            return Moved(sight.moved.face, Fate.FAILED, sight.moved.photo, error.detail)
+        return sight.moved
+
+    async def _store(self, move: "_Move", known: CloudFace, face: Face) -> None:
+        new = NewFace(
+            face_id=known.face_id,
+            image_id=known.image_id,
+            external_image_id=known.external_image_id,
+            box=face.box,
+            confidence=face.confidence,
+            embedding=embedding_of(face),
+        )
+        there, quota = FaceFilter(face_id=known.face_id), move.rules.quota
+        added = await patiently(
+            lambda: self._faces.add_unless(move.group, [new], there, quota=quota)
+        )
+        if added:
+            await self._audit.write(move.entry(known.face_id, self._source))
+
+
+def preview(group_id: str, faces: Sequence[CloudFace], shelf: PhotoShelf) -> Iterator[Moved]:
+    """Which faces have a photo of their name, without looking at it."""
+    for face in reversed(faces):
+        photos = shelf.of(group_id, _label_of(face))
+        for photo in photos:
+            shelf.use(photo)
+        if photos:
+            yield Moved(face, Fate.MOVED, photos[0].name, "not yet: a dry run")
+        else:
+            yield Moved(face, Fate.NO_PHOTO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """The move of one group, with what is `here` of it and what was `erased` here."""
+
+    tenant: Tenant
+    group: Group
+    rules: MoveRules
+    shelf: PhotoShelf
+    here: Collection[str]
+    erased: Collection[str]
+
+    def is_done(self, face: CloudFace) -> bool:
+        """Whether nothing is to be done for a face."""
+        return face.face_id.lower() in self.here or face.face_id.lower() in self.erased
+
+    def known(self, face: CloudFace) -> Moved:
+        """The fate of a face that is done."""
+        if face.face_id.lower() in self.here:
+            return Moved(face, Fate.MOVED, detail=EARLIER)
+        return Moved(face, Fate.DELETED)
+
+    def must_look(self, label: _Label, photos: Sequence[Photo]) -> bool:
+        """Whether a face is left to find, or a photo that may be of nobody."""
+        if len(photos) > len(label.pictures):
+            return True
+        return not all(self.is_done(face) for picture in label.pictures for face in picture)
+
+    def entry(self, face_id: str, source: str) -> AuditEntry:
+        return AuditEntry(
+            "migrate",
+            tenant=self.tenant.name,
+            group=self.group.id,
+            faces=(face_id,),
+            count=1,
+            source=source,
+        )
+
+
+def _labels(faces: Sequence[CloudFace]) -> list[_Label]:
+    """Faces, newest first, by label and picture; the label with the oldest face first."""
+    labels: dict[str, dict[str, list[CloudFace]]] = {}
+    for face in reversed(faces):
+        labels.setdefault(_label_of(face), {}).setdefault(face.image_id, []).append(face)
+    return [_Label(name, list(pictures.values())) for name, pictures in labels.items()]
+
+
+def _label_of(face: CloudFace) -> str:
+    return face.external_image_id or face.image_id
+
+
+def _sights(
+    move: _Move, label: _Label, views: Sequence[_View], chosen: dict[int, tuple[int, Pairs]]
+) -> Iterator[_Sight]:
+    for number, picture in enumerate(label.pictures):
+        place, pairs = chosen.get(number, (None, Pairs()))
+        for nth, face in enumerate(picture):
+            if move.is_done(face):
+                yield _Sight(move.known(face))
+            elif place is None or nth not in pairs:
+                yield _Sight(_unseen(face, views if place is None else [views[place]]))
+            else:
+                yield _Sight(Moved(face, Fate.MOVED, views[place].photo.name), pairs[nth])
+
+
+def _unseen(face: CloudFace, views: Sequence[_View]) -> Moved:
+    """Why a face was found in none of the photos it may be in."""
+    if not views:
+        return Moved(face, Fate.NO_PHOTO)
+    names = ", ".join(view.photo.name for view in views[:3])
+    if any(view.faces for view in views):
+        return Moved(face, Fate.ELSEWHERE, names, "no face where the other server has it")
+    problems = [view.problem for view in views if view.problem]
+    if problems:
+        return Moved(face, Fate.FAILED, names, problems[0])
+    return Moved(face, Fate.NO_FACE, names)
