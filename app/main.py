@@ -21,7 +21,7 @@ from app.api.schemas import CreateGroup, new_group_id
 from app.api.services import Presentation, Services
 from app.domain.errors import InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
-from app.domain.ports import GroupStore, KeyRegistry, Vision
+from app.domain.ports import GroupStore, KeyRegistry, Observer, Vision
 from app.domain.quality import QualityLevel
 from app.domain.values import AuditEntry, Eligibility, ImageLimits, IssuedKey, ModelVersion, Tenant
 from app.index.audit import IndexAudit
@@ -58,6 +58,7 @@ from app.storage.stores import Storage, open_storage
 from app.storage.upkeep import Upkeep
 from app.telemetry.audit import NoTrail, Sync, Trail
 from app.telemetry.metrics import Metrics, Reading
+from app.telemetry.observers import Several
 from app.vision.analyzer import Analyzer
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.shelf import Shelf
@@ -281,7 +282,7 @@ def _services(
         bodies=bodies,
         audit=trail,
         guesses=guesses,
-        observer=metrics,
+        observer=_observer(settings, metrics, stack),
         packs=Shelf(_catalog(settings), vision.default_model).packs,
         versions=_versions(),
     )
@@ -290,6 +291,17 @@ def _services(
 def _eligibility(settings: Settings) -> Eligibility:
     quality = QualityLevel(settings.quality)
     return Eligibility(settings.min_face, settings.max_angle, quality)
+
+
+def _observer(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Observer:
+    if settings.traces_url is None:
+        return metrics
+    # Only where it is asked for: a tenth of a second of imports.
+    from app.telemetry.traces import Traces
+
+    traces = Traces.open(settings.traces_url, share=settings.traces_share)
+    stack.callback(traces.close)
+    return Several([metrics, traces])
 
 
 def _versions() -> dict[str, str]:

@@ -162,6 +162,14 @@ class Settings(BaseSettings):
         le=65535,
         description="9464 when not set, a free one where `FACERECO_PORT` is 0.",
     )
+    traces_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Collector of OpenTelemetry traces: `http://…:4318/v1/traces`.",
+    )
+    traces_share: float = Field(
+        1.0, ge=0, le=1, description="Share of requests that are traced, 0 to 1."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe event that is logged."
     )

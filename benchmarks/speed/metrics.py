@@ -16,7 +16,7 @@ from app.domain.ports import Observer
 from app.domain.stages import Stage, Timed, heard_by
 from app.domain.values import Outcome
 from app.telemetry.metrics import Metrics
-from app.telemetry.observers import Nobody
+from app.telemetry.observers import Nobody, Several
 
 ROUNDS = 41
 REQUESTS = 1_000
@@ -53,6 +53,17 @@ def plain() -> None:
         pass
 
 
+def with_traces(metrics: Metrics) -> Observer | None:
+    """The same with spans that nobody exports; None without the extra `otel`."""
+    try:
+        from opentelemetry.sdk.trace import TracerProvider
+    except ImportError:
+        return None
+    from app.telemetry.traces import Traces
+
+    return Several([metrics, Traces(TracerProvider(shutdown_on_exit=False))])
+
+
 async def main() -> None:
     nobody, metrics = Nobody(), Metrics()
     ways: dict[str, Callable[[], None]] = {
@@ -61,6 +72,8 @@ async def main() -> None:
         "nobody counts": lambda: watched(nobody),
         "metrics": lambda: watched(metrics),
     }
+    if (traced := with_traces(metrics)) is not None:
+        ways["and traces"] = lambda: watched(traced)
     took: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
