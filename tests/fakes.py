@@ -51,6 +51,7 @@ from app.domain.values import (
     FaceFilter,
     FaceRecord,
     FaceRow,
+    Glance,
     Group,
     GroupChanges,
     Image,
@@ -170,6 +171,9 @@ class FakeImages:
             raise ImageTooSmall
         return found
 
+    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
+        return Glance.of(await self.open(reference, limits))
+
 
 def _spelled(reference: ImageReference) -> str:
     match reference:
@@ -220,6 +224,11 @@ class FakeVision:
         found = [(d, _seen(d, image)) for d in drawn[: wanted.max_faces]]
         chosen = _embedded([face for _, face in found], wanted)
         return [_shown(d, face, wanted, model if face in chosen else None) for d, face in found]
+
+    async def glance(
+        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
+    ) -> list[Face] | None:
+        return None  # what was drawn is told by pixels, so all of them are needed
 
     async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
         if self.broken is not None:

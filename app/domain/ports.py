@@ -14,6 +14,7 @@ from app.domain.values import (
     FaceFilter,
     FaceRecord,
     FaceRow,
+    Glance,
     Group,
     GroupChanges,
     Image,
@@ -45,6 +46,10 @@ class ImageSource(Protocol):
         """Fetch, check and decode. Raises `ImageError` or `ImageTooSmall`."""
         ...
 
+    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
+        """The same from fewer pixels, where a file has many more than faces are looked for in."""
+        ...
+
 
 class Vision(Protocol):
     """Finds faces. Faces come largest first, ties by position."""
@@ -62,6 +67,12 @@ class Vision(Protocol):
         Raises `ModelUnavailable` when `model` is not installed, `SpoofingUnavailable` when it
         has no such models and they are wanted, `Overloaded` when too many pictures wait already.
         """
+        ...
+
+    async def glance(
+        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
+    ) -> list[Face] | None:
+        """What `analyze` finds in the whole picture; None when it takes more pixels to tell."""
         ...
 
     async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:

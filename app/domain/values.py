@@ -207,6 +207,28 @@ class CloudFace:
     box: Box
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """An upright picture of `width` x `height` pixels, of which `pixels` may show fewer.
+
+    Then each of those is the mean of 2 x 2, 4 x 4 or 8 x 8 of the picture's.
+    """
+
+    pixels: Image
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, image: Image) -> "Glance":
+        """All of a picture's pixels."""
+        return cls(image, image.shape[1], image.shape[0])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no pixel is missing."""
+        return self.pixels.shape[:2] == (self.height, self.width)
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """Whoever owns an appKey. `revision` names the edition of the contract it was made for."""

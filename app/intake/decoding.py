@@ -3,9 +3,13 @@
 from typing import Protocol
 
 from app.domain.errors import ImageTooSmall
-from app.domain.values import Image, ImageLimits
+from app.domain.values import Glance, Image, ImageLimits
 from app.intake.header import Header, inspect
-from app.intake.pixels import Order
+from app.intake.pixels import LYING, Order
+
+# Detectors are shown at most 640 px of a longer side; half as many again leave room for the
+# networks that look at the faces found.
+GLANCE_SIDE = 960
 
 
 class Decoder(Protocol):
@@ -28,16 +32,45 @@ def decode(data: bytes, limits: ImageLimits, decoder: Decoder) -> Image:
         ImageTooSmall: the file is sound, but a side is under `limits.min_side`.
     """
     header = inspect(data)
-    pixels = decoder.decode(_order(header, limits.shrink_to), header.essence)
-    if min(header.width, header.height) < limits.min_side:
+    return _pixels(header, _target(_size(header), limits.shrink_to), limits, decoder)
+
+
+def glance(data: bytes, limits: ImageLimits, decoder: Decoder) -> Glance:
+    """The same, from a half, quarter or eighth of the pixels along each side where that will do.
+
+    A JPEG's decoder leaves out what nobody will see. Raises as `decode`.
+    """
+    header = inspect(data)
+    size = _target(_size(header), limits.shrink_to)
+    step = _step(header)
+    shown = size if step == 1 else (-(-header.width // step), -(-header.height // step))
+    pixels = _pixels(header, shown, limits, decoder)
+    lying = header.orientation >= LYING
+    width, height = reversed(size) if lying else size
+    return Glance(pixels, width, height)
+
+
+def _pixels(
+    header: Header, wanted: tuple[int, int], limits: ImageLimits, decoder: Decoder
+) -> Image:
+    whole = _size(header)
+    order = Order(header.format, *whole, *wanted, header.orientation, len(header.essence))
+    pixels = decoder.decode(order, header.essence)
+    if min(whole) < limits.min_side:
         raise ImageTooSmall
     return pixels
 
 
-def _order(header: Header, shrink_to: int | None) -> Order:
-    size = (header.width, header.height)
-    wanted = _target(size, shrink_to)
-    return Order(header.format, *size, *wanted, header.orientation, len(header.essence))
+def _step(header: Header) -> int:
+    """How many pixels along a side may become one."""
+    if header.format != "JPEG":
+        return 1
+    longest = max(_size(header))
+    return next((step for step in (8, 4, 2) if longest >= step * GLANCE_SIDE), 1)
+
+
+def _size(header: Header) -> tuple[int, int]:
+    return header.width, header.height
 
 
 def _target(size: tuple[int, int], shrink_to: int | None) -> tuple[int, int]:

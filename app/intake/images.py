@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from app.domain.errors import ImageTooLarge, WorkersBusy
+from app.domain.errors import ImageTooLarge, InternalError, WorkersBusy
 from app.domain.stages import Stage, Timed
 from app.domain.values import (
     Base64Image,
+    Glance,
     Image,
     ImageLimits,
     ImageReference,
@@ -18,9 +19,10 @@ from app.domain.values import (
     UploadedImage,
 )
 from app.intake.base64_bytes import decode_base64
-from app.intake.decoding import Decoder, decode
+from app.intake.decoding import Decoder, decode, glance
 
-Data = TypeVar("Data", str, bytes)
+Seen = TypeVar("Seen")
+Decode: TypeAlias = Callable[[bytes, ImageLimits, Decoder], Seen]
 
 
 class Fetcher(Protocol):
@@ -55,37 +57,38 @@ class Intake:
 
     async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         """Raises `WorkersBusy` at once when there is no room, as `ImageSource.open` else."""
-        match reference:
-            case Base64Image(text):
-                return await self._job(self._open_base64, text, limits)
-            case ImageUrl():
-                return await self.open(await self.fetch(reference, limits), limits)
-            case UploadedImage(data):
-                return await self._job(self._open_file, data, limits)
+        return await self._job(decode, reference, limits)
+
+    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
+        """Raises as `open`."""
+        return await self._job(glance, reference, limits)
 
     def close(self) -> None:
         """Drop what waits and let what runs finish; afterwards nothing can be opened."""
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    async def _job(
-        self, opening: Callable[[Data, ImageLimits], Image], data: Data, limits: ImageLimits
-    ) -> Image:
+    async def _job(self, how: Decode[Seen], reference: ImageReference, limits: ImageLimits) -> Seen:
+        file = await self.fetch(reference, limits)
         if not self._room.acquire(blocking=False):
             raise WorkersBusy
         # The caller's context goes along, so that stages and log lines find their request.
-        work = self._workers.submit(copy_context().run, opening, data, limits)
+        work = self._workers.submit(copy_context().run, self._decoded, how, file, limits)
         work.add_done_callback(lambda _: self._room.release())
         return await asyncio.wrap_future(work)
 
-    def _open_base64(self, text: str, limits: ImageLimits) -> Image:
+    def _decoded(self, how: Decode[Seen], file: ImageReference, limits: ImageLimits) -> Seen:
         with Timed(Stage.DECODE):
-            return self._decoded(decode_base64(text, max_bytes=limits.max_bytes), limits)
+            data = _content(file, limits.max_bytes)
+            if len(data) > limits.max_bytes:
+                raise ImageTooLarge
+            return how(data, limits, self._decoder)
 
-    def _open_file(self, data: bytes, limits: ImageLimits) -> Image:
-        with Timed(Stage.DECODE):
-            return self._decoded(data, limits)
 
-    def _decoded(self, data: bytes, limits: ImageLimits) -> Image:
-        if len(data) > limits.max_bytes:
-            raise ImageTooLarge
-        return decode(data, limits, self._decoder)
+def _content(file: ImageReference, max_bytes: int) -> bytes:
+    match file:
+        case Base64Image(text):
+            return decode_base64(text, max_bytes=max_bytes)
+        case UploadedImage(data):
+            return data
+        case ImageUrl():
+            raise InternalError("a picture was to be decoded before it was fetched")

@@ -20,7 +20,7 @@ _TURNS = {  # EXIF orientation to what brings the picture upright
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-_LYING = 5  # from this orientation on, width and height change places
+LYING = 5  # from this orientation on, width and height change places
 _OPAQUE = 255
 _BAND_PIXELS = 1_000_000
 _LAYOUT = struct.Struct("<4s6I")
@@ -44,7 +44,7 @@ class Order(NamedTuple):
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of the upright pixels: rows, columns, channels."""
-        if self.orientation >= _LYING:
+        if self.orientation >= LYING:
             return self.to_width, self.to_height, 3
         return self.to_height, self.to_width, 3
 
@@ -74,8 +74,17 @@ def render(order: Order, essence: bytes) -> Iterator[bytes]:
         if picture.size != (order.width, order.height):
             raise ValueError("the decoder reads another size than the gate")
         size = (order.to_width, order.to_height)
-        picture.draft(None, size)  # a JPEG comes out of its decoder half or quarter size
+        picture.draft(
+            None, _at_least(order)
+        )  # a JPEG comes out of its decoder half or quarter size
         yield from _bands(_upright(_shrunk(_as_rgb(picture), size), order.orientation))
+
+
+def _at_least(order: Order) -> tuple[int, int]:
+    """What to ask of the decoder: it counts whole steps, while what it gives is rounded up."""
+    sides = ((order.width, order.to_width), (order.height, order.to_height))
+    width, height = (max(1, wanted - (wanted < whole)) for whole, wanted in sides)
+    return width, height
 
 
 def _bands(picture: Pillow.Image) -> Iterator[bytes]:

@@ -51,8 +51,16 @@ class DetectFaces:
         self, file: ImageReference, limits: ImageLimits, wanted: Wanted, model: ModelVersion | None
     ) -> list[Face]:
         """What `__call__` does when it is the caller's turn."""
-        image = await self._images.open(file, limits)
-        return await self._vision.analyze(image, wanted, model)
+        faces = None
+        if not wanted.spoofing:  # what gives a photo of a photo away may be small
+            glance = await self._images.glance(file, limits)
+            if glance.is_whole:
+                return await self._vision.analyze(glance.pixels, wanted, model)
+            faces = await self._vision.glance(glance, wanted, model)
+        if faces is None:
+            image = await self._images.open(file, limits)
+            faces = await self._vision.analyze(image, wanted, model)
+        return faces
 
 
 def largest(faces: list[Face]) -> tuple[Face, Embedding]:

@@ -12,7 +12,7 @@ import cv2
 
 from app.domain.calibration import Calibration
 from app.domain.errors import ConfigurationError, ModelUnavailable, WorkersBusy
-from app.domain.values import Face, Image, ModelVersion, SpoofingCondition, Wanted
+from app.domain.values import Face, Glance, Image, ModelVersion, SpoofingCondition, Wanted
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
@@ -72,6 +72,13 @@ class Analyzer:
         """Faces of `image`, largest first; a caller that stops waiting leaves the queue."""
         pack = self._catalog.by_version(model or self._default)
         return await self._queued(lambda: self._pipeline(pack).analyze(image, wanted))
+
+    async def glance(
+        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
+    ) -> list[Face] | None:
+        """The same of a picture's glance; None when that does not show enough."""
+        pack = self._catalog.by_version(model or self._default)
+        return await self._queued(lambda: self._pipeline(pack).glance(glance, wanted))
 
     async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop is of no live face, as the default pack judges it."""

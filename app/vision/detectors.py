@@ -51,11 +51,11 @@ class FaceFinder:
         """`least` is the score from which the network takes something for a face."""
         self._network = network
         self._certain = least + CERTAIN_SHARE * (1.0 - least)
-        self._max_side = min(max_side, *(network.fixed or (max_side,)))
+        self.max_side = min(max_side, *(network.fixed or (max_side,)))
 
     def detect(self, image: Image) -> Detections:
         """Faces of an RGB picture, in its pixels."""
-        found = self._look(image, self._max_side, border=0.0)
+        found = self._look(image, self.max_side, border=0.0)
         if not 0.0 < self._shown_side(image, found) < LARGE_FACE:
             again = self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER)
             found = united(found, again)
@@ -70,7 +70,7 @@ class FaceFinder:
 
     def _turned(self, image: Image) -> Detections:
         """Faces of the picture turned as it shows them most certainly."""
-        diagonal = min(self._max_side, math.ceil(TURNED_LOOK_SIDE * math.sqrt(2.0)))
+        diagonal = min(self.max_side, math.ceil(TURNED_LOOK_SIDE * math.sqrt(2.0)))
         shown, scale = _shrunk(image, int(diagonal / math.sqrt(2.0)))
         looks = [self._turned_look(shown, turn).moved(shift=0.0, scale=scale) for turn in TURNS]
         return max(looks, key=_best)
@@ -82,7 +82,7 @@ class FaceFinder:
 
     def _shown_side(self, image: Image, found: Detections) -> float:
         """The longest side of any box as the network saw it, px; 0 without any."""
-        scale: float = min(1.0, self._max_side / max(image.shape[:2]))
+        scale: float = min(1.0, self.max_side / max(image.shape[:2]))
         return scale * float((found.boxes[:, 2:] - found.boxes[:, :2]).max(initial=0.0))
 
     def _look(self, image: Image, side: int, *, border: float) -> Detections:

@@ -11,7 +11,10 @@ from app.vision.geometry import Detections, Floats
 
 
 class Finder(Protocol):
-    """Finds faces in a picture of any size."""
+    """Finds faces in a picture of any size, of whose longer side it sees `max_side` px."""
+
+    @property
+    def max_side(self) -> int: ...
 
     def detect(self, image: Image) -> Detections: ...
 

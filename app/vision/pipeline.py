@@ -11,13 +11,14 @@ from app.domain.values import (
     Box,
     Embedding,
     Face,
+    Glance,
     Image,
     Orientation,
     Point,
     SpoofingCondition,
     Wanted,
 )
-from app.vision.alignment import ARCFACE
+from app.vision.alignment import ARCFACE, similarity
 from app.vision.attributes import Aligned, Attributes
 from app.vision.detectors import NETWORKS, FaceFinder
 from app.vision.embedders import embedder
@@ -31,6 +32,9 @@ from app.vision.sessions import Session, SessionPool
 from app.vision.spoofing import Liveness, liveness
 
 DECIMALS = 6
+# Up to which enlargement a face in fewer pixels is as good as in all of them: no crop is then drawn
+# larger than it was, also where ArcFace's 112 px become 128 and 96 are stretched to as many.
+CLEAR = 0.75
 
 Pixels = NDArray[np.int64]
 
@@ -72,19 +76,27 @@ class Pipeline:
         found = Detections(whole, points, np.ones(1, dtype=np.float32))
         condition = SpoofingCondition.BALANCED if self.liveness else None
         wanted = Wanted(orientation=True, mask=True, embeddings=1, spoofing=condition)
-        self._describe(image, found, wanted)
+        self._describe(Glance.of(image), found, wanted)
 
     def analyze(self, image: Image, wanted: Wanted) -> list[Face]:
         """Faces of an upright picture, largest first, with the parts `wanted`.
 
         Raises `SpoofingUnavailable` when spoofing is wanted and the pack cannot tell.
         """
-        if wanted.spoofing and not self.liveness:
-            raise SpoofingUnavailable
-        height, width = image.shape[:2]
-        with Timed(Stage.DETECT):
-            found = largest(self.finder.detect(image), width, height, wanted.max_faces)
-        return self._describe(image, found, wanted) if len(found) else []
+        found = self._found(image, wanted)
+        return self._describe(Glance.of(image), found, wanted) if len(found) else []
+
+    def glance(self, glance: Glance, wanted: Wanted) -> list[Face] | None:
+        """The same of a picture that shows fewer pixels than it has; None if it shows too few.
+
+        Raises as `analyze`.
+        """
+        if max(glance.pixels.shape[:2]) < self.finder.max_side:
+            return None
+        found = self._found(glance.pixels, wanted)
+        if any(enlargement(points) > CLEAR for points in found.points):
+            return None
+        return self._describe(glance, found, wanted) if len(found) else []
 
     def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop shows no live face. Raises `SpoofingUnavailable`."""
@@ -93,13 +105,21 @@ class Pipeline:
         with Timed(Stage.SPOOFING):
             return self.liveness.is_spoof(crop, condition)
 
-    def _describe(self, image: Image, found: Detections, wanted: Wanted) -> list[Face]:
+    def _found(self, image: Image, wanted: Wanted) -> Detections:
+        if wanted.spoofing and not self.liveness:
+            raise SpoofingUnavailable
+        height, width = image.shape[:2]
+        with Timed(Stage.DETECT):
+            return largest(self.finder.detect(image), width, height, wanted.max_faces)
+
+    def _describe(self, glance: Glance, found: Detections, wanted: Wanted) -> list[Face]:
+        image = glance.pixels
         points = self._refined(image, found)
         found = replace(found, points=points)
         turned = wanted.orientation or wanted.eligible is not None
         graded = wanted.eligible is not None and wanted.eligible.grades
         attributes = self._attributes(image, points, wanted, turned=turned, graded=graded)
-        faces = _faces(image, found)
+        faces = _faces(glance, found)
         if turned:
             faces = _oriented(faces, found, self._turns(image, found, attributes))
         if graded:
@@ -177,8 +197,15 @@ def in_picture_order(points: Floats) -> Floats:
     return np.concatenate([eyes, points[:, 2:3], mouth], axis=1)
 
 
-def _faces(image: Image, found: Detections) -> list[Face]:
-    height, width = image.shape[:2]
+def enlargement(points: Floats) -> float:
+    """How many pixels of an aligned face's crop one pixel beneath it becomes, along a side."""
+    return float(np.hypot(*similarity(points, ARCFACE)[:, 0]))
+
+
+def _faces(glance: Glance, found: Detections) -> list[Face]:
+    height, width = glance.height, glance.width
+    if not glance.is_whole:
+        found = found.enlarged(max(height, width) / max(glance.pixels.shape))
     boxes = whole_pixels(found.boxes, width, height)
     places = whole_pixels(in_picture_order(found.points).reshape(-1, 10), width, height)
     sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1).tolist()

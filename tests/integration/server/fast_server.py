@@ -25,6 +25,7 @@ from app.domain.values import (
     Box,
     Embedding,
     Face,
+    Glance,
     Image,
     ImageLimits,
     ImageReference,
@@ -68,6 +69,9 @@ class PeoplePictures:
             raise InvalidImageFile
         return np.frombuffer(data, dtype=np.uint8).reshape(1, -1, 3)
 
+    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
+        return Glance.of(await self.open(reference, limits))
+
 
 class PeopleVision:
     """Satisfies `Vision`: sees the people whose numbers a picture holds."""
@@ -80,6 +84,11 @@ class PeopleVision:
     ) -> list[Face]:
         numbers = [red << 16 | green << 8 | blue for red, green, blue in image[0].tolist()]
         return [_face(n, place, wanted) for place, n in enumerate(numbers[: wanted.max_faces])]
+
+    async def glance(
+        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
+    ) -> list[Face] | None:
+        return None
 
     async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
         return False

@@ -1,12 +1,13 @@
 """What the pack that ships with the product sees in real pictures."""
 
 import asyncio
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from app.domain.values import EVERY_FACE, Wanted
+from app.domain.values import EVERY_FACE, Glance, Wanted
 from app.vision.packs import FileState
 
 # The astronaut's face, hair to chin.
@@ -220,3 +221,23 @@ async def test_pictures_side_by_side_are_answered_as_one_by_one(analyzer, astron
     for faces, same in zip(alone * 4, together, strict=True):
         assert [face.box for face in faces] == [face.box for face in same]
         assert [face.landmarks for face in faces] == [face.landmarks for face in same]
+
+
+async def test_a_large_photo_is_told_from_a_quarter_of_its_sides(analyzer, astronaut):
+    whole = cv2.resize(astronaut, (3072, 3072), interpolation=cv2.INTER_CUBIC)
+    quarter = cv2.resize(whole, (960, 960), interpolation=cv2.INTER_AREA)
+    wanted = replace(EVERYTHING, max_faces=1)
+
+    seen = await analyzer.glance(Glance(quarter, 3072, 3072), wanted)
+
+    face = await only_face(analyzer, whole, wanted)
+    assert seen is not None
+    assert np.abs(centre(seen[0], whole) - centre(face, whole)).max() < 0.01 * face.side
+    assert abs(seen[0].side - face.side) < 0.05 * face.side
+    assert float(np.dot(seen[0].embedding, face.embedding)) > 0.98
+
+
+async def test_a_crowd_in_a_large_photo_is_looked_at_whole(analyzer, crowd):
+    small = cv2.resize(crowd, (960, 664), interpolation=cv2.INTER_AREA)
+
+    assert await analyzer.glance(Glance(small, *crowd.shape[1::-1]), EVERYTHING) is None

@@ -345,3 +345,70 @@ def test_damaged_pictures_are_read_or_refused_and_nothing_else(seed):
 @given(st.sampled_from([bad.PNG, b"\xff\xd8\xff", b"\xff\xd8\xff\xe1"]), st.binary(max_size=300))
 def test_random_bytes_behind_a_signature_are_refused(signature, data):
     assert outcome(signature + data) is InvalidImageFile
+
+
+def glance(data, limits=LIMITS):
+    return decoding.glance(data, limits, Here())
+
+
+def gradient(width, height):
+    """Red grows to the right and green downwards, so a pixel's place can be told from it."""
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return np.stack([across, down, np.full_like(across, 128)], axis=2).astype(np.uint8)
+
+
+def file_of(image, kind, **options):
+    file = io.BytesIO()
+    Pillow.fromarray(image).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((1919, 1080), (1919, 1080)),
+        ((1920, 1080), (960, 540)),
+        ((2001, 1501), (1001, 751)),
+        ((3840, 2001), (960, 501)),
+        ((7681, 500), (961, 63)),
+    ],
+)
+def test_a_glance_at_a_large_jpeg_shows_every_second_fourth_or_eighth_pixel(size, shown):
+    image = gradient(*size)
+
+    seen = glance(file_of(image, "JPEG", quality=95))
+
+    assert (seen.width, seen.height) == size
+    assert seen.pixels.shape == (shown[1], shown[0], 3)
+    assert seen.is_whole == (size == shown)
+    expected = np.asarray(Pillow.fromarray(image).resize(shown, Pillow.Resampling.BOX))
+    # The last column and row may stand for fewer pixels than the others.
+    off = np.abs(seen.pixels[:-1, :-1].astype(int) - expected[:-1, :-1])
+    assert off.max() <= 4
+
+
+def test_a_glance_lies_as_a_viewer_shows_the_picture():
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+
+    seen = glance(file_of(gradient(2000, 1000), "JPEG", exif=exif))
+
+    assert (seen.width, seen.height) == (1000, 2000)
+    assert seen.pixels.shape == (1000, 500, 3)
+    assert seen.pixels[5, -5, 0] < 20
+
+
+def test_of_a_picture_to_be_scaled_down_a_glance_tells_the_size_it_will_have():
+    seen = glance(file_of(gradient(4000, 2000), "JPEG"), ImageLimits(shrink_to=2048))
+
+    assert (seen.width, seen.height) == (2048, 1024)
+    assert seen.pixels.shape == (500, 1000, 3)
+
+
+def test_a_png_is_seen_whole_since_its_decoder_can_leave_nothing_out():
+    assert glance(file_of(gradient(2000, 100), "PNG")).is_whole
+
+
+def test_a_glance_at_a_picture_that_is_too_narrow_is_refused_by_its_own_size():
+    with pytest.raises(ImageTooSmall):
+        glance(file_of(gradient(2000, 79), "JPEG"))

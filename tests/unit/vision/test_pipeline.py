@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from app.domain.errors import SpoofingUnavailable
-from app.domain.values import EVERY_FACE, Eligibility, SpoofingCondition, Wanted
+from app.domain.values import EVERY_FACE, Eligibility, Glance, SpoofingCondition, Wanted
 from app.vision.attributes import Attributes
 from app.vision.geometry import Detections
 from app.vision.pipeline import Pipeline, in_picture_order, largest
@@ -19,6 +19,8 @@ def detections(*boxes):
 
 
 class Finder:
+    max_side = 640
+
     def __init__(self, *boxes):
         self.found = detections(*boxes)
 
@@ -264,3 +266,43 @@ def test_nobody_is_judged_who_need_not_be():
 
     assert face.spoofing is None
     assert eyes.liveness.conditions == []
+
+
+def glance(width=640, height=400, times=4):
+    """A picture that shows one of `times` pixels along each side."""
+    return Glance(np.zeros((height, width, 3), np.uint8), width * times, height * times)
+
+
+def test_faces_of_a_glance_lie_where_they_do_in_the_whole_picture():
+    (face,) = pipeline((40, 20, 240, 220)).glance(glance(), Wanted())
+
+    box = face.box
+    pixels = [box.x0 * 2560, box.y0 * 1600, box.x1 * 2560, box.y1 * 1600]
+    assert pixels == pytest.approx([160, 80, 960, 880])
+    assert face.side == 800
+
+
+def test_points_of_a_glance_lie_in_the_middle_of_what_they_stand_for():
+    (face,) = pipeline((40, 20, 240, 220)).glance(glance(), Wanted())
+
+    nose = face.landmarks[2]
+    assert [nose.x * 2560, nose.y * 1600] == pytest.approx([562, 482])
+
+
+def test_a_face_that_a_glance_shows_too_small_needs_the_whole_picture():
+    assert pipeline((40, 20, 240, 220), (300, 20, 360, 80)).glance(glance(), Wanted()) is None
+
+
+def test_only_the_faces_that_are_wanted_have_to_be_clear():
+    seen = pipeline((40, 20, 240, 220), (300, 20, 360, 80)).glance(glance(), Wanted(max_faces=1))
+
+    assert seen is not None
+    assert len(seen) == 1
+
+
+def test_a_glance_without_a_face_is_enough():
+    assert pipeline().glance(glance(), Wanted()) == []
+
+
+def test_a_detector_that_sees_more_than_a_glance_shows_wants_the_picture():
+    assert pipeline((40, 20, 240, 220)).glance(glance(width=600), Wanted()) is None
