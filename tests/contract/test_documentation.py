@@ -1,20 +1,28 @@
 """What the README promises an operator, held against the code."""
 
+import ast
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from app.api import codes
+from app.api.codes import ResultCode
+from app.api.middleware import UNFORESEEN
 from app.api.routes.v1 import ROUTES
-from app.domain.errors import Overloaded
+from app.cli.checkup import CHECKS
+from app.domain.errors import InternalError, Overloaded
 from app.domain.stages import Stage
 from app.settings import PREFIX, Settings
 from app.telemetry.catalogue import METRICS, Kind
+from tests.unit.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+TROUBLE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 WATCHING = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 
 
@@ -87,3 +95,67 @@ def test_the_dashboard_can_be_imported_anywhere():
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
     assert "id" not in DASHBOARD  # Grafana gives it one
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name):
+    group, *rest = name.split()
+    rows = [row for row in README.splitlines() if row.startswith(f"| `./facereco {group} ")]
+
+    assert any(all(re.search(rf"[` ]{word}[` ]", row) for word in rest) for row in rows), name
+
+
+def printed():
+    """Every code with its token, of every edition."""
+    tables = (table for table in vars(codes).values() if isinstance(table, Mapping))
+    plain = {code for table in tables for code in table.values() if isinstance(code, ResultCode)}
+    return sorted({(code.code, code.message) for code in plain | {codes.PARTIAL_QUOTA}})
+
+
+@pytest.mark.parametrize(("code", "token"), printed())
+def test_every_error_code_is_documented_with_its_token(code, token):
+    row = next(row for row in TROUBLE.splitlines() if row.startswith(f"| {code} |"))
+
+    # The first edition has few codes: its tokens are in the rows of the others.
+    assert f"`{token}`" in (TROUBLE if code in {-40000, -45000} else row)
+
+
+INTERNAL_ERRORS: list[type[Exception]] = [
+    InternalError,
+    *(kind for kind in InternalError.__subclasses__() if kind is not Overloaded),
+    *Overloaded.__subclasses__(),
+]
+
+
+@pytest.mark.parametrize("refusal", [*(kind.__name__ for kind in INTERNAL_ERRORS), UNFORESEEN])
+def test_every_fault_of_the_server_is_documented(refusal):
+    section = TROUBLE.split("| refusal |")[1].split("\n\n")[0]
+
+    assert f"`{refusal}`" in section
+
+
+@pytest.mark.parametrize("check", ["settings", *CHECKS])
+def test_every_check_of_the_doctor_is_documented(check):
+    assert f"| `{check}` |" in TROUBLE
+
+
+def alarms():
+    """What is logged at warning and worse, found in the code."""
+    for path in (ROOT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Name(id="log" | "_log"),
+                        attr="warning" | "error" | "critical" | "exception",
+                    ),
+                    args=[ast.Constant(value=str(event)), *_],
+                ):
+                    yield event
+                case _:
+                    pass
+
+
+@pytest.mark.parametrize("event", sorted(set(alarms())))
+def test_every_alarm_in_the_log_is_documented(event):
+    assert f"`{event}`" in TROUBLE
