@@ -23,6 +23,15 @@ TOLD = (SystemExit, ConfigurationError, UsageError, FaceError)
 """What the program's main function tells in one line, or has told already."""
 
 
+@pytest.fixture(autouse=True)
+def secrets(monkeypatch):
+    """Keys are given in the environment, so that examples need not show how to give them away."""
+    for name in COMMANDS:
+        for option in options(name):
+            if isinstance(option.envvar, str):
+                monkeypatch.setenv(option.envvar, "KEY")
+
+
 def run(*arguments, **settings):
     given = {f"FACERECO_{name.upper()}": value for name, value in settings.items()}
     return CliRunner().invoke(app, list(arguments), env=given)
@@ -53,7 +62,7 @@ def test_every_command_shows_an_example_that_it_understands(name, tmp_path, monk
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_says_what_it_is_for(name):
-    assert [option.name for option in options(name) if not option.help] == []
+    assert [option.name for option in options(name) if not option.help and not option.hidden] == []
 
 
 def arguments_of(name, **chosen):
