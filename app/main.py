@@ -229,6 +229,7 @@ def open_vision(settings: Settings) -> Analyzer:
         settings.model,
         workers=_workers(settings),
         backlog=settings.backlog,
+        providers=settings.providers.replace(" ", "").split(","),
     )
 
 

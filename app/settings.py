@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     model_path: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
         (), description="Further folders with packs or weights, separated by `:`."
     )
+    providers: str = Field(
+        "cpu",
+        description="What runs the networks, best first: `cpu`, `cuda`, `tensorrt`, `openvino`.",
+    )
     workers: int = Field(0, ge=0, le=256, description="Vision threads; 0: as many as cores.")
     decoders: int = Field(
         0,

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -16,6 +16,7 @@ from app.domain.values import Face, Glance, Image, ModelVersion, SpoofingConditi
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
+from app.vision.providers import Providers
 from app.vision.sessions import SessionPool
 
 Answer = TypeVar("Answer")
@@ -28,13 +29,19 @@ class Analyzer:
     """
 
     def __init__(
-        self, catalog: PackCatalog, default: str, *, workers: int, backlog: int, cuda: bool = False
+        self,
+        catalog: PackCatalog,
+        default: str,
+        *,
+        workers: int,
+        backlog: int,
+        providers: Sequence[str] = ("cpu",),
     ) -> None:
         # Requests share the cores; OpenCV must not split one of them over all.
         cv2.setNumThreads(0)
         self._catalog = catalog
         self._default = catalog.get(default).model_version
-        self._sessions = SessionPool(catalog, cuda=cuda)
+        self._sessions = SessionPool(catalog, Providers(tuple(providers)))
         self._pipelines: dict[ModelVersion, Pipeline] = {}
         self._calibrations: dict[ModelVersion, Calibration] = {}
         self._loading = threading.Lock()
@@ -49,14 +56,15 @@ class Analyzer:
         *,
         workers: int,
         backlog: int,
-        cuda: bool = False,
+        providers: Sequence[str] = ("cpu",),
     ) -> "Analyzer":
         """An analyzer whose default pack is loaded and warm.
 
         Raises:
-            ConfigurationError: the pack is unknown, or one of its files cannot be used.
+            ConfigurationError: the pack is unknown, or one of its files or of the `providers`
+                cannot be used.
         """
-        analyzer = cls(catalog, default, workers=workers, backlog=backlog, cuda=cuda)
+        analyzer = cls(catalog, default, workers=workers, backlog=backlog, providers=providers)
         pack = catalog.get(default)
         analyzer._calibrations[pack.model_version] = catalog.table(pack).calibration
         analyzer._load(pack)

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from app.domain.errors import ConfigurationError
 from app.vision.manifests import Pack, Weights, one_line
 from app.vision.packs import PackCatalog
+from app.vision.providers import Providers
 
 # Errors only: graphs of foreign packs warn about unused weights and about their own shapes.
 LOG_ERRORS = 3
-
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 
 
 class Node(Protocol):
@@ -52,15 +50,15 @@ class Opened:
 
 
 class SessionPool:
-    """Opens each weight file once, after its hash was checked; with `cuda` where that is installed.
+    """Opens each weight file once, after its hash was checked, on the `providers` wanted.
 
     One thread per run: requests run side by side on the worker threads, and two threads sharing
     a session do as much as two processes with a copy each.
     """
 
-    def __init__(self, catalog: PackCatalog, *, cuda: bool = False) -> None:
+    def __init__(self, catalog: PackCatalog, providers: Providers | None = None) -> None:
         self._catalog = catalog
-        self._cuda = cuda
+        self._providers = providers or Providers()
         self._lock = threading.Lock()
         self._opened: dict[str, Opened] = {}
 
@@ -68,14 +66,14 @@ class SessionPool:
         """The session of a weight file.
 
         Raises:
-            ConfigurationError: the file is missing, not what the manifest says, or no network.
+            ConfigurationError: the file is missing, not what the manifest says, or no network, or a
+                provider that is wanted cannot be used.
         """
         with self._lock:
             if weights.sha256 not in self._opened:
                 path, content = self._catalog.read(pack, weights)
-                self._opened[weights.sha256] = Opened(
-                    _session(path, content, cuda=self._cuda), path
-                )
+                session = _session(path, content, self._providers)
+                self._opened[weights.sha256] = Opened(session, path)
             return self._opened[weights.sha256]
 
 
@@ -94,21 +92,21 @@ def batched(
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def _session(path: Path, content: bytes, *, cuda: bool) -> Session:
+def _session(path: Path, content: bytes, wanted: Providers) -> Session:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf)
-    asked = [CUDA, CPU] if cuda else [CPU]
-    installed = onnxruntime.get_available_providers()
-    providers = [provider for provider in asked if provider in installed]
+    providers = wanted.to_ask_for(onnxruntime.get_available_providers())
     try:
-        if providers == [CPU] and (written := _in_blocks(content)) is not None:
+        if wanted.on_cpu and (written := _in_blocks(content)) is not None:
             with suppress(*refusals):  # then as it came
                 return onnxruntime.InferenceSession(written, _options(), providers=providers)  # type: ignore[no-any-return]
-        session: Session = onnxruntime.InferenceSession(content, _options(), providers=providers)
+        opened = onnxruntime.InferenceSession(content, _options(), providers=providers)
     except refusals as error:
         raise ConfigurationError(f"weight file {path}: {one_line(error)}") from error
+    wanted.check(opened)
+    session: Session = opened
     return session
 
 

@@ -192,13 +192,9 @@ async def test_each_model_has_its_own_calibration(models):
     assert similarities == [50.0, 10.0]
 
 
-async def test_asking_for_a_device_that_is_not_there_means_the_processor(catalog):
-    analyzer = Analyzer.open(catalog, "tiny", workers=1, backlog=0, cuda=True)
-
-    faces = await analyzer.analyze(IMAGE, Wanted())
-
-    analyzer.close()
-    assert len(faces) == 2
+def test_a_provider_that_is_wanted_and_not_installed_ends_the_start(catalog):
+    with pytest.raises(ConfigurationError, match="cuda is not installed; it comes with the extra"):
+        Analyzer.open(catalog, "tiny", workers=1, backlog=0, providers=["cuda", "cpu"])
 
 
 def test_a_server_does_not_start_with_an_unknown_pack(catalog):
