@@ -21,6 +21,7 @@ from types import MappingProxyType
 from app.cli.auditing import keyset_of
 from app.cli.process import OTHER_FILES
 from app.domain.errors import ConfigurationError, FaceError, ModelUnavailable
+from app.intake.addresses import AddressRules
 from app.settings import MEBIBYTE, Settings
 from app.storage.examining import Examined, examine, fits
 from app.vision.manifests import Pack
@@ -282,7 +283,9 @@ def _gib(count: int) -> str:
 
 
 def _network(installation: Installation) -> Iterator[Outcome]:
-    host, port = installation.settings.host, installation.settings.port
+    settings = installation.settings
+    AddressRules.of(settings.url_ports, map(str, settings.url_allow))
+    host, port = settings.host, settings.port
     if not _is_loopback(host):
         advice = "Put a proxy with TLS in front: keys and pictures cross the network in clear."
         yield State.NOTE, f"the server listens on {host}, in clear HTTP", advice
@@ -339,7 +342,7 @@ CHECKS: Mapping[str, tuple[Check, str]] = MappingProxyType(
         "clock": (_clock, "See the database above."),
         "disk": (_disk, "Set FACERECO_DATA to a folder that can be reached."),
         "limits": (_limits, ""),
-        "network": (_network, "Set FACERECO_HOST and FACERECO_PORT."),
+        "network": (_network, "Correct FACERECO_URL_PORTS and FACERECO_URL_ALLOW."),
     }
 )
 """Each with what to do when it cannot even be made."""

@@ -246,7 +246,7 @@ def _port_range(text: str) -> range:
     except ValueError:
         ports = range(0)
     if not ports or ports[0] < 1 or ports[-1] > 65_535:
-        raise ConfigurationError(f"not a port or a range of ports: {text.strip()!r}")
+        raise ConfigurationError(f"FACERECO_URL_PORTS: not a port or a range: {text.strip()!r}")
     return ports
 
 

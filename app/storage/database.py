@@ -230,21 +230,23 @@ def at_start(doing: str) -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        raise ConfigurationError(f"{doing}: {_reason(error.__cause__)}") from error
+        raise ConfigurationError(f"{doing} {_reason(error.__cause__)}") from error
 
 
 def _reason(cause: BaseException | None) -> str:
+    """Which setting leads to the database, and what its driver says."""
     driver = getattr(cause, "orig", None) or cause
+    setting = "FACERECO_DATA" if isinstance(driver, sqlite3.Error) else "FACERECO_DATABASE_URL"
     lines = str(driver).strip().splitlines()
-    return lines[0] if lines else type(driver).__name__
+    return f"({setting}): {lines[0] if lines else type(driver).__name__}"
 
 
 def _known(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The address may hold a password, so it is not repeated; neither is the cause.
-        raise ConfigurationError("the database address is not a URL") from None
+        raise ConfigurationError("FACERECO_DATABASE_URL is not a URL") from None
     match parsed.get_backend_name():
         case "sqlite" if parsed.database and parsed.database != ":memory:":
             return parsed.set(drivername="sqlite+pysqlite")
@@ -252,7 +254,9 @@ def _known(url: str | URL) -> URL:
             _refuse_clear_text(parsed)
             return parsed.set(drivername="postgresql+psycopg")
         case _:
-            raise ConfigurationError("the database must be a SQLite file or postgresql://…")
+            raise ConfigurationError(
+                "FACERECO_DATABASE_URL must be a SQLite file or postgresql://…"
+            )
 
 
 def _refuse_clear_text(url: URL) -> None:
@@ -262,7 +266,7 @@ def _refuse_clear_text(url: URL) -> None:
     if url.query.get("sslmode") == "disable" and not is_here:
         raise ConfigurationError(
             "the database is on another host, and sslmode=disable sends all in clear text; "
-            "use sslmode=verify-full"
+            "use sslmode=verify-full in FACERECO_DATABASE_URL"
         )
 
 
@@ -339,7 +343,9 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise ConfigurationError(f"cannot open the database {path}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"cannot open the database {path} (FACERECO_DATA): {error.strerror}"
+        ) from None
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -99,7 +99,7 @@ def make_folders(data: Path) -> None:
         for folder in (data, data / "database", data / "keys", data / "ledger"):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"data folder {data}: {error.strerror}") from None
+        raise ConfigurationError(f"data folder {data} (FACERECO_DATA): {error.strerror}") from None
 
 
 def _new_keyset(source: KeysetSource, database: Database) -> Keyset:

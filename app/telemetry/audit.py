@@ -77,7 +77,9 @@ class Trail:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._files = _Files(folder, key, segment_bytes)
         except OSError as error:
-            raise ConfigurationError(f"audit folder {folder}: {error.strerror}") from None
+            raise ConfigurationError(
+                f"audit folder {folder} (FACERECO_AUDIT): {error.strerror}"
+            ) from None
         self._thread = threading.Thread(target=self._sync_now_and_then, name="audit", daemon=True)
         self._thread.start()
 

@@ -69,7 +69,9 @@ class PackCatalog:
             return self._packs[name]
         except KeyError:
             known = ", ".join(sorted(self._packs)) or "none"
-            raise ConfigurationError(f"no model pack is named {name!r} (known: {known})") from None
+            raise ConfigurationError(
+                f"no model pack is named {name!r} (known: {known}); set FACERECO_MODEL"
+            ) from None
 
     def by_version(self, version: ModelVersion) -> Pack:
         """Raises `ModelUnavailable` when no pack makes vectors of this version."""
@@ -127,7 +129,7 @@ class PackCatalog:
 
 def _manifests(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise ConfigurationError(f"model folder {root} does not exist")
+        raise ConfigurationError(f"model folder {root} does not exist (FACERECO_MODEL_PATH)")
     return [path for folder in [root, *_subfolders(root)] if (path := folder / MANIFEST).is_file()]
 
 
@@ -152,7 +154,7 @@ def _digest(path: Path) -> str:
 
 def _not_usable(pack: Pack, weights: Weights, wrong: Path | None) -> ConfigurationError:
     if wrong is None:
-        trouble = f"weight file {weights.file} is missing"
+        trouble = f"weight file {weights.file} is missing; name its folder in FACERECO_MODEL_PATH"
     else:
         trouble = f"weight file {wrong} is not the one the manifest names (SHA-256 differs)"
     return ConfigurationError(f"model pack {pack.name!r}: {trouble}")
