@@ -54,6 +54,7 @@ from app.domain.values import (
     Glance,
     Group,
     GroupChanges,
+    Identity,
     Image,
     ImageLimits,
     ImageReference,
@@ -388,12 +389,13 @@ class FakeFaces:
             stored[record.face_id].version = version
         return records
 
-    async def add_unless(
-        self, group: Group, faces: Sequence[NewFace], there: FaceFilter, *, quota: int
+    async def add_missing(
+        self, group: Group, faces: Sequence[NewFace], by: Identity, *, quota: int
     ) -> list[FaceRecord]:
-        if await self.page(group, None, 1, there):
-            return []
-        return await self.add(group, faces, quota=quota)
+        known = {getattr(stored.record, by.value) for stored in self._all(group)}
+        missing = [face for face in faces if getattr(face, by.value) not in known]
+        room = max(0, quota - self._database.group(group.row).face_count)
+        return await self.add(group, missing[:room], quota=quota)
 
     async def delete(self, group: Group, face_id: str) -> FaceRow:
         gone = self._stored(group, face_id)

@@ -17,6 +17,7 @@ from app.domain.values import (
     Glance,
     Group,
     GroupChanges,
+    Identity,
     Image,
     ImageLimits,
     ImageReference,
@@ -150,12 +151,14 @@ class FaceStore(Protocol):
         """
         ...
 
-    async def add_unless(
-        self, group: Group, faces: Sequence[NewFace], there: FaceFilter, *, quota: int
+    async def add_missing(
+        self, group: Group, faces: Sequence[NewFace], by: Identity, *, quota: int
     ) -> list[FaceRecord]:
-        """As `add`; nothing, in the same transaction, if `there` lets a face of the group through.
+        """Store those of `faces` that the group does not have yet, all in one transaction.
 
-        So whoever asks again, or at the same time, adds no face twice.
+        `by` says what tells. Whoever asks again, or at the same time, adds no face twice. Returns
+        the records stored, in the order given; what does not fit under `quota` is left out.
+        Raises `GroupNotFound`.
         """
         ...
 

@@ -285,6 +285,13 @@ class NewFace:
     embedding: Embedding = field(repr=False)
 
 
+class Identity(Enum):
+    """What makes a face the one that is stored already: its own id, or that of its picture."""
+
+    FACE = "face_id"
+    PICTURE = "image_id"
+
+
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
     """What is known of a stored face without its vector."""

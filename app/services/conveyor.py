@@ -1,6 +1,7 @@
 """Long work on many things: some at a time, results in order, and patience with the database."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -50,3 +51,17 @@ async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
         except StoreUnavailable:
             await asyncio.sleep(pause)
     return await ask()
+
+
+async def in_batches(
+    source: AsyncGenerator[Item, None], most: int, seconds: float
+) -> AsyncGenerator[list[Item], None]:
+    """The same in lists of up to `most`, or of what came within about so many seconds."""
+    batch, began = list[Item](), time.monotonic()
+    async for item in source:
+        batch.append(item)
+        if len(batch) == most or time.monotonic() - began > seconds:
+            yield batch
+            batch, began = [], time.monotonic()
+    if batch:
+        yield batch

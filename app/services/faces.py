@@ -1,6 +1,8 @@
 """Listing and deleting the faces of a group."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from app.domain.errors import InvalidPageToken
 from app.domain.ports import FaceIndex, FaceStore, GroupStore, PageTokens
@@ -9,11 +11,15 @@ from app.domain.values import (
     FaceFilter,
     FaceRecord,
     FaceRow,
+    Group,
     Listing,
     ModelVersion,
     PageScope,
     Tenant,
 )
+from app.services.conveyor import patiently
+
+_MANY = 1_000  # faces read at a time where all are
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,18 @@ class Faces:
     def _next(self, scope: PageScope, cursor: Cursor, shown: list[FaceRecord]) -> str:
         last = str(shown[-1].row)
         return self._tokens.issue(scope, Cursor(cursor.limit, last, cursor.filters))
+
+
+async def every_face(faces: FaceStore, group: Group) -> AsyncGenerator[FaceRecord, None]:
+    """All records of a group, newest first. Raises `StoreUnavailable` when it stays away."""
+    before: FaceRow | None = None
+    while True:
+        page = await patiently(partial(faces.page, group, before, _MANY, FaceFilter()))
+        for record in page:
+            yield record
+        if len(page) < _MANY:
+            return
+        before = page[-1].row
 
 
 def _frozen(only: FaceFilter) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -17,6 +17,7 @@ from app.domain.values import (
     FaceFilter,
     FaceRecord,
     Group,
+    Identity,
     ImageLimits,
     NewFace,
     Photo,
@@ -24,13 +25,17 @@ from app.domain.values import (
     UploadedImage,
     Wanted,
 )
-from app.services.conveyor import in_order, patiently
+from app.services.conveyor import in_batches, in_order, patiently
 from app.services.detect import DetectFaces, embedding_of
+from app.services.faces import every_face
 from app.services.register import hyphened, random_id
 
 EARLIER = "it was there already"
 # Orientations are there to tell whether a face may be registered, so asking for them is free.
 _WANTED = Wanted(orientation=True, embeddings=1)
+# A transaction costs as much as decoding a photo, and a batch of them hardly more than one.
+_BATCH = 8
+_SECONDS = 0.5
 
 
 class Outcome(Enum):
@@ -118,14 +123,18 @@ class ImportPhotos:
         away; what was told until then is stored.
         """
         group = await patiently(lambda: self._groups.get(tenant, group_id))
-        run = _Run(tenant, group, rules)
+        known = {face.image_id: face.face_id async for face in every_face(self._faces, group)}
+        run = _Run(tenant, group, rules, known)
 
         async def look(photo: Photo) -> _Seen:
             return await self._look(run, photo)
 
-        async with aclosing(in_order(photos, look, rules.ahead)) as looked_at:
-            async for photo, seen in looked_at:
-                yield await self._settle(run, photo, seen)
+        looked_at = in_order(photos, look, rules.ahead)
+        batches = in_batches(looked_at, _BATCH, _SECONDS)
+        async with aclosing(looked_at), aclosing(batches):
+            async for batch in batches:
+                for imported in await self._settle(run, [seen for _, seen in batch]):
+                    yield imported
 
     async def _look(self, run: "_Run", photo: Photo) -> _Seen:
         """Everything that costs time, and may be done for several photos at once."""
@@ -136,9 +145,8 @@ class ImportPhotos:
         except ImageError as error:
             return _Seen("", Imported(photo, Outcome.FAILED, detail=error.detail))
         image_id = self._image_id(run.group, photo.label, digest)
-        if earlier := await self._stored(run.group, image_id):
-            known = Imported(photo, Outcome.REGISTERED, earlier.face_id, EARLIER)
-            return _Seen(image_id, known)
+        if face_id := run.known.get(image_id):
+            return _Seen(image_id, Imported(photo, Outcome.REGISTERED, face_id, EARLIER))
         imported, face = await self._judge(run, photo, data)
         new = None if face is None else _new_face(face, image_id, photo.label)
         return _Seen(image_id, imported, new)
@@ -158,39 +166,38 @@ class ImportPhotos:
             return Imported(photo, Outcome.REGISTERED, detail="not yet: a dry run"), fit[0]
         return _nobody(photo, faces, fit, rules.eligible), None
 
-    async def _settle(self, run: "_Run", photo: Photo, seen: _Seen) -> Imported:
+    async def _settle(self, run: "_Run", batch: Sequence[_Seen]) -> list[Imported]:
         """Store what is to be stored; in the order of the photos."""
-        if run.met_before(seen.image_id):
-            return Imported(photo, Outcome.DUPLICATE, detail="the same file with the same label")
-        if seen.face is None or run.rules.dry:
-            return seen.imported
-        try:
-            return await self._store(run, photo, seen.face)
-        except FaceQuotaExceeded as error:
-            run.problem = error.detail
-            return Imported(photo, Outcome.FAILED, detail=error.detail)
+        told = [run.first(seen) for seen in batch]
+        faces = [seen.face for seen in told if seen.face is not None]
+        if not faces or run.rules.dry:
+            return [seen.imported for seen in told]
+        added = await self._store(run, faces)
+        return [
+            seen.imported if seen.face is None else await self._stored_or_not(run, seen, added)
+            for seen in told
+        ]
 
-    async def _store(self, run: "_Run", photo: Photo, face: NewFace) -> Imported:
-        there, quota = FaceFilter(image_id=face.image_id), run.rules.quota
-        added = await patiently(
-            lambda: self._faces.add_unless(run.group, [face], there, quota=quota)
+    async def _store(self, run: "_Run", faces: Sequence[NewFace]) -> Collection[str]:
+        """The ids of those stored now."""
+        quota = run.rules.quota
+        records = await patiently(
+            lambda: self._faces.add_missing(run.group, faces, Identity.PICTURE, quota=quota)
         )
-        if not added:
-            # Another import of the same photo, or our own commit that was not answered.
-            found = await self._stored(run.group, face.image_id)
-            return Imported(photo, Outcome.REGISTERED, found.face_id if found else None, EARLIER)
-        await self._audit.write(self._entry(run, added[0]))
-        return Imported(photo, Outcome.REGISTERED, added[0].face_id)
+        added = tuple(record.face_id for record in records)
+        if added:
+            await self._audit.write(run.entry(added, self._source))
+        return added
 
-    def _entry(self, run: "_Run", added: FaceRecord) -> AuditEntry:
-        return AuditEntry(
-            "import",
-            tenant=run.tenant.name,
-            group=run.group.id,
-            faces=(added.face_id,),
-            count=1,
-            source=self._source,
-        )
+    async def _stored_or_not(self, run: "_Run", seen: _Seen, added: Collection[str]) -> Imported:
+        photo = seen.imported.photo
+        if seen.face is not None and seen.face.face_id in added:
+            return Imported(photo, Outcome.REGISTERED, seen.face.face_id)
+        # Another import of the same photo, or our own commit that was not answered.
+        if found := await self._stored(run.group, seen.image_id):
+            return Imported(photo, Outcome.REGISTERED, found.face_id, EARLIER)
+        run.problem = FaceQuotaExceeded.detail
+        return Imported(photo, Outcome.FAILED, detail=run.problem)
 
     async def _stored(self, group: Group, image_id: str) -> FaceRecord | None:
         only = FaceFilter(image_id=image_id)
@@ -204,21 +211,33 @@ class ImportPhotos:
 
 @dataclass(slots=True)
 class _Run:
-    """One import: `problem` says why nothing more can be registered."""
+    """One import: `problem` says why nothing more can be registered.
+
+    `known` are the faces that were there when it began, by the ids of their pictures.
+    """
 
     tenant: Tenant
     group: Group
     rules: ImportRules
+    known: Mapping[str, str]
     problem: str | None = None
     _met: set[str] = field(default_factory=set)
 
-    def met_before(self, image_id: str) -> bool:
-        """Whether this picture came before; nobody knows of one that could not be read."""
-        if not image_id:
-            return False
-        before = image_id in self._met
-        self._met.add(image_id)
-        return before
+    def first(self, seen: _Seen) -> _Seen:
+        """The same, or that its picture came before; nobody knows that of what is unreadable."""
+        if seen.image_id in self._met:
+            detail = "the same file with the same label"
+            photo = seen.imported.photo
+            return _Seen(seen.image_id, Imported(photo, Outcome.DUPLICATE, detail=detail))
+        if seen.image_id:
+            self._met.add(seen.image_id)
+        return seen
+
+    def entry(self, faces: tuple[str, ...], source: str) -> AuditEntry:
+        tenant, group, count = self.tenant.name, self.group.id, len(faces)
+        return AuditEntry(
+            "import", tenant=tenant, group=group, faces=faces, count=count, source=source
+        )
 
 
 def _read(photo: Photo, limit: int) -> tuple[bytes, bytes]:

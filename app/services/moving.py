@@ -1,7 +1,7 @@
 """Taking a group over from another server: its faces with their ids, out of the photos kept."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
@@ -13,10 +13,8 @@ from app.domain.values import (
     AuditEntry,
     CloudFace,
     Face,
-    FaceFilter,
-    FaceRecord,
-    FaceRow,
     Group,
+    Identity,
     ImageLimits,
     NewFace,
     Photo,
@@ -24,15 +22,18 @@ from app.domain.values import (
     UploadedImage,
     Wanted,
 )
-from app.services.conveyor import in_order, patiently
+from app.services.conveyor import in_batches, in_order, patiently
 from app.services.detect import DetectFaces, embedding_of
+from app.services.faces import every_face
 from app.services.matching import Pairs, assign
 from app.services.shelf import PhotoShelf
 
 EARLIER = "it was there already"
 # The first edition of the contract registered up to so many faces of a picture.
 _WANTED = Wanted(embeddings=EVERY_FACE, max_faces=100)
-_PAGE = 1_000
+_BATCH = 8  # labels
+_SECONDS = 0.5
+_SHOWN = 20  # faces in a record of the audit trail
 
 
 class Fate(Enum):
@@ -137,22 +138,15 @@ class MoveFaces:
         async def look(label: _Label) -> list[_Sight]:
             return await self._look(move, label)
 
-        async with aclosing(in_order(_labels(faces), look, rules.ahead)) as looked_at:
-            async for _, sights in looked_at:
-                for sight in sights:
-                    yield await self._settle(move, sight)
+        looked_at = in_order(_labels(faces), look, rules.ahead)
+        batches = in_batches(looked_at, _BATCH, _SECONDS)
+        async with aclosing(looked_at), aclosing(batches):
+            async for batch in batches:
+                for moved in await self._settle(move, [sight for _, all in batch for sight in all]):
+                    yield moved
 
     async def _here(self, group: Group) -> frozenset[str]:
-        found, before = set[str](), None
-        while True:
-            page = await self._page(group, before)
-            found.update(record.face_id for record in page)
-            if len(page) < _PAGE:
-                return frozenset(found)
-            before = page[-1].row
-
-    async def _page(self, group: Group, before: FaceRow | None) -> Sequence[FaceRecord]:
-        return await patiently(lambda: self._faces.page(group, before, _PAGE, FaceFilter()))
+        return frozenset([record.face_id async for record in every_face(self._faces, group)])
 
     async def _look(self, move: "_Move", label: _Label) -> list[_Sight]:
         """Find every face of a label in the photos of that name."""
@@ -178,30 +172,36 @@ class MoveFaces:
             return _View(photo, problem=error.detail)
         return _View(photo, faces)
 
-    async def _settle(self, move: "_Move", sight: _Sight) -> Moved:
-        if sight.face is None:
-            return sight.moved
-        try:
-            await self._store(move, sight.moved.face, sight.face)
-        except FaceQuotaExceeded as error:
-            return Moved(sight.moved.face, Fate.FAILED, sight.moved.photo, error.detail)
-        return sight.moved
+    async def _settle(self, move: "_Move", sights: Sequence[_Sight]) -> list[Moved]:
+        """Store what is to be stored, in order."""
+        new = {
+            sight.moved.face.face_id: _new_face(sight.moved.face, sight.face)
+            for sight in sights
+            if sight.face is not None
+        }
+        left = await self._left_out(move, new)
+        return [
+            Moved(sight.moved.face, Fate.FAILED, sight.moved.photo, FaceQuotaExceeded.detail)
+            if sight.moved.face.face_id in left
+            else sight.moved
+            for sight in sights
+        ]
 
-    async def _store(self, move: "_Move", known: CloudFace, face: Face) -> None:
-        new = NewFace(
-            face_id=known.face_id,
-            image_id=known.image_id,
-            external_image_id=known.external_image_id,
-            box=face.box,
-            confidence=face.confidence,
-            embedding=embedding_of(face),
+    async def _left_out(self, move: "_Move", new: Mapping[str, NewFace]) -> Collection[str]:
+        """Store the faces; the ids of those that did not fit."""
+        if not new:
+            return ()
+        faces, quota = list(new.values()), move.rules.quota
+        records = await patiently(
+            lambda: self._faces.add_missing(move.group, faces, Identity.FACE, quota=quota)
         )
-        there, quota = FaceFilter(face_id=known.face_id), move.rules.quota
-        added = await patiently(
-            lambda: self._faces.add_unless(move.group, [new], there, quota=quota)
-        )
+        added = tuple(record.face_id for record in records)
         if added:
-            await self._audit.write(move.entry(known.face_id, self._source))
+            await self._audit.write(move.entry(added, self._source))
+        if len(added) == len(new):
+            return ()
+        here = await self._here(move.group)
+        return {face_id for face_id in new if face_id.lower() not in here}
 
 
 def preview(group_id: str, faces: Sequence[CloudFace], shelf: PhotoShelf) -> Iterator[Moved]:
@@ -243,14 +243,11 @@ class _Move:
             return True
         return not all(self.is_done(face) for picture in label.pictures for face in picture)
 
-    def entry(self, face_id: str, source: str) -> AuditEntry:
+    def entry(self, faces: tuple[str, ...], source: str) -> AuditEntry:
+        tenant, group, count = self.tenant.name, self.group.id, len(faces)
+        shown = faces[:_SHOWN]
         return AuditEntry(
-            "migrate",
-            tenant=self.tenant.name,
-            group=self.group.id,
-            faces=(face_id,),
-            count=1,
-            source=source,
+            "migrate", tenant=tenant, group=group, faces=shown, count=count, source=source
         )
 
 
@@ -291,3 +288,14 @@ def _unseen(face: CloudFace, views: Sequence[_View]) -> Moved:
     if problems:
         return Moved(face, Fate.FAILED, names, problems[0])
     return Moved(face, Fate.NO_FACE, names)
+
+
+def _new_face(known: CloudFace, face: Face) -> NewFace:
+    return NewFace(
+        face_id=known.face_id,
+        image_id=known.image_id,
+        external_image_id=known.external_image_id,
+        box=face.box,
+        confidence=face.confidence,
+        embedding=embedding_of(face),
+    )

@@ -15,6 +15,7 @@ from app.domain.values import (
     FaceRecord,
     FaceRow,
     Group,
+    Identity,
     NewFace,
     Tenant,
 )
@@ -90,6 +91,13 @@ _CHANGE_GROUP = (
     .where(groups.c.row == bindparam("group_row"))
     .values(version=bindparam("new_version"), face_count=bindparam("new_count"))
 )
+_KNOWN = {
+    by: select(faces.c[by.value]).where(
+        faces.c.group_row == bindparam("group_row"),
+        faces.c[by.value].in_(bindparam("ids", expanding=True)),
+    )
+    for by in Identity
+}
 _ADD = insert(faces).returning(faces.c.row, sort_by_parameter_order=True)
 _REMOVE = (
     delete(faces)
@@ -122,17 +130,10 @@ class SqlFaceStore:
         reached(FaultPoint.REGISTER_AFTER_COMMIT)
         return stored
 
-    async def add_unless(
-        self, group: Group, faces: Sequence[NewFace], there: FaceFilter, *, quota: int
+    async def add_missing(
+        self, group: Group, faces: Sequence[NewFace], by: Identity, *, quota: int
     ) -> list[FaceRecord]:
-        def work(connection: Connection) -> list[FaceRecord]:
-            # The lock comes first: from here on nobody else adds one.
-            _lock(connection, group.row)
-            if connection.execute(_narrowed(_PAGE, there), _first(group)).first():
-                return []
-            return self._add(connection, group, faces, quota)
-
-        stored = await self._database.write(work)
+        stored = await self._database.write(lambda c: self._add_missing(c, group, faces, by, quota))
         reached(FaultPoint.REGISTER_AFTER_COMMIT)
         return stored
 
@@ -181,16 +182,37 @@ class SqlFaceStore:
     ) -> list[FaceRecord]:
         state = _lock(connection, group.row)
         fitting = new[: max(0, quota - state.face_count)]
-        if not fitting:
-            if new:
-                raise FaceQuotaExceeded
+        if new and not fitting:
+            raise FaceQuotaExceeded
+        return self._insert(connection, state, fitting)
+
+    def _add_missing(
+        self,
+        connection: Connection,
+        group: Group,
+        new: Sequence[NewFace],
+        by: Identity,
+        quota: int,
+    ) -> list[FaceRecord]:
+        # The lock comes first: from here on nobody else adds one.
+        state = _lock(connection, group.row)
+        ids = [_id_of(face, by) for face in new]
+        there = {"group_row": group.row, "ids": ids}
+        known = set(connection.execute(_KNOWN[by], there).scalars())
+        missing = [face for face, own in zip(new, ids, strict=True) if own not in known]
+        return self._insert(connection, state, missing[: max(0, quota - state.face_count)])
+
+    def _insert(
+        self, connection: Connection, state: "_State", new: Sequence[NewFace]
+    ) -> list[FaceRecord]:
+        if not new:
             return []
-        version = _change(connection, state, added=len(fitting))
+        version = _change(connection, state, added=len(new))
         cipher = self._vault.cipher(state.place, state.wrapped)
-        rows = [_columns(face, group.row, version, cipher) for face in fitting]
+        rows = [_columns(face, state.place.group_row, version, cipher) for face in new]
         numbers = connection.execute(_ADD, rows).scalars().all()
         reached(FaultPoint.REGISTER_BEFORE_COMMIT)
-        return [_stored(number, face) for number, face in zip(numbers, fitting, strict=True)]
+        return [_stored(number, face) for number, face in zip(numbers, new, strict=True)]
 
     def _find(
         self, connection: Connection, group: Group, face_id: str
@@ -229,8 +251,8 @@ def _narrowed(page: PageQuery, only: FaceFilter) -> PageQuery:
     return page
 
 
-def _first(group: Group) -> dict[str, int]:
-    return {"group_row": group.row, "before": _BEYOND_EVERY_ROW, "limit": 1}
+def _id_of(face: NewFace, by: Identity) -> str:
+    return face.face_id.lower() if by is Identity.FACE else face.image_id
 
 
 def _lower(made_id: str | None) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound
-from app.domain.values import FaceFilter, FaceRecord, FaceRow
+from app.domain.values import FaceFilter, FaceRecord, FaceRow, Identity
 from app.storage import faces as module
 from app.storage.keysets import Keyset
 from app.storage.tables import faces
@@ -312,30 +312,55 @@ async def test_a_group_that_is_gone_takes_no_faces(storage: Storage):
     assert await storage.faces.page(group, None, 10, EVERY) == []
 
 
-async def test_a_face_is_added_unless_one_of_its_picture_is_there(storage: Storage):
+async def test_only_faces_of_pictures_that_are_not_there_are_added(storage: Storage):
     tenant = await storage.tenant()
     group, other = await storage.group(tenant), await storage.group(tenant, "guests")
-    face = new_face(1)
+    face, fresh = new_face(1), new_face(3)
     twin = replace(new_face(2), image_id=face.image_id)
-    there = FaceFilter(image_id=face.image_id)
 
-    first = await storage.faces.add_unless(group, [face], there, quota=10)
-    second = await storage.faces.add_unless(group, [twin], there, quota=10)
-    elsewhere = await storage.faces.add_unless(other, [face], there, quota=10)
+    first = await storage.faces.add_missing(group, [face], Identity.PICTURE, quota=10)
+    second = await storage.faces.add_missing(group, [twin, fresh], Identity.PICTURE, quota=10)
+    third = await storage.faces.add_missing(group, [twin, fresh], Identity.PICTURE, quota=10)
+    elsewhere = await storage.faces.add_missing(other, [face], Identity.PICTURE, quota=10)
 
     assert [record.face_id for record in first] == [face.face_id]
-    assert second == []
+    assert [record.face_id for record in second] == [fresh.face_id]
+    assert third == []
     assert len(elsewhere) == 1
-    assert (await storage.as_it_is(group)).version == 1
+    assert (await storage.as_it_is(group)).version == 2
+
+
+async def test_only_faces_whose_ids_are_not_there_are_added(storage: Storage):
+    group = await storage.group(await storage.tenant())
+    face = new_face(1)
+    shouted = replace(new_face(2), face_id=face.face_id.upper())
+    neighbour = replace(new_face(3), image_id=face.image_id)
+
+    await storage.faces.add_missing(group, [face], Identity.FACE, quota=10)
+    added = await storage.faces.add_missing(group, [shouted, neighbour], Identity.FACE, quota=10)
+
+    assert [record.face_id for record in added] == [neighbour.face_id]
+
+
+async def test_of_missing_faces_those_are_added_that_fit(storage: Storage):
+    tenant = await storage.tenant()
+    group, wanted = await storage.group(tenant), new_faces(5)
+    await storage.faces.add(group, wanted[:2], quota=10)
+
+    added = await storage.faces.add_missing(group, wanted, Identity.FACE, quota=4)
+    none = await storage.faces.add_missing(group, wanted, Identity.FACE, quota=4)
+
+    assert [record.face_id for record in added] == [face.face_id for face in wanted[2:4]]
+    assert none == []
+    assert (await storage.as_it_is(group)).face_count == 4
 
 
 async def test_of_many_who_add_a_face_of_one_picture_at_a_time_one_does(storage: Storage):
     group = await storage.group(await storage.tenant())
-    there = FaceFilter(image_id="the same")
 
     async def add(seed: int) -> int:
         face = replace(new_face(seed), image_id="the same")
-        return len(await storage.faces.add_unless(group, [face], there, quota=100))
+        return len(await storage.faces.add_missing(group, [face], Identity.PICTURE, quota=100))
 
     assert Counter(in_threads(8, add)) == {0: 7, 1: 1}
     assert storage.count(faces) == 1
