@@ -1,7 +1,7 @@
 """Where the time of a request goes: every room says how long its part took, to whoever listens.
 
 Like `CALLER`, the listener goes with a request through every room and into its threads. Where
-nobody listens, a stage costs half a microsecond.
+nobody listens, a stage costs a third of a microsecond.
 """
 
 import time
