@@ -25,10 +25,16 @@ def speed(context: typer.Context) -> None:
     _run("benchmarks.speed", context.args)
 
 
-# With a single command typer would leave its name out.
-@app.callback()
-def _suites() -> None:
-    """Measure this machine."""
+@app.command("load", context_settings=PASS_ON)
+def load(context: typer.Context) -> None:
+    """Throughput and latency under load, of every operation; `--help` names the options."""
+    _run("benchmarks.load", context.args)
+
+
+@app.command("sizing", context_settings=PASS_ON)
+def sizing(context: typer.Context) -> None:
+    """What so many requests and groups need, from unit costs of this machine."""
+    _run("benchmarks.sizing", context.args)
 
 
 def _run(suite: str, arguments: list[str]) -> None:

@@ -55,32 +55,47 @@ class Server:
 
     def family(self) -> list[int]:
         """The server's process and those it started."""
-        found, waiting = [], [self.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with contextlib.suppress(OSError):
-                    waiting += map(int, children.read_text().split())
-        return found
+        return family(self.process.pid)
 
     def memory(self) -> float:
         """Megabytes that are this server's alone or its share of what is shared, all processes."""
         return sum(_proportional(pid) for pid in self.family())
 
     def resident(self) -> float:
-        """Megabytes of the server's process with all it shares with whomever, and of those it
-        started their share."""
-        first, *children = self.family()
-        return _kilobytes(first, "Rss") / 1024 + sum(map(_proportional, children))
+        """Megabytes, see `resident`."""
+        return resident(self.process.pid)
 
     def processor(self) -> float:
         """Seconds of processor time all of the server's processes have used."""
-        return sum(_processor(pid) for pid in self.family())
+        return processor(self.process.pid)
 
     def descriptors(self) -> int:
         """Open files of the server's process."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+def family(pid: int) -> list[int]:
+    """A process and those it started."""
+    found, waiting = [], [pid]
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                waiting += map(int, children.read_text().split())
+    return found
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time a process and those it started have used."""
+    return sum(map(_processor, family(pid)))
+
+
+def resident(pid: int) -> float:
+    """Megabytes of a process with all it shares with whomever, and of those it started their
+    share."""
+    first, *children = family(pid)
+    return _kilobytes(first, "Rss") / 1024 + sum(map(_proportional, children))
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import io
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import skimage.data
@@ -66,8 +68,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -114,6 +115,13 @@ class Client:
             self._idle.append(connection)
         return Outcome(began, seconds, *_read(answer), now - began)
 
+    async def answer(self, request: bytes) -> bytes:
+        """The whole answer to one request."""
+        connection = await self._connection()
+        answer = await connection.ask(request)
+        self._idle.append(connection)
+        return answer
+
     async def _connection(self) -> _Connection:
         while self._idle:
             connection = self._idle.pop()
@@ -152,15 +160,20 @@ def picture(seed: int = 0) -> dict[str, str]:
     return {"bytes": base64.b64encode(file.getvalue()).decode()}
 
 
-async def one_after_another(client: Client, sent: bytes, seconds: float) -> Outcomes:
-    """A single patient client."""
+async def one_after_another(
+    client: Client, sent: bytes | Iterator[bytes], seconds: float
+) -> Outcomes:
+    """A single patient client, who asks for the same or for whatever comes next."""
     outcomes, end = Outcomes(), time.perf_counter() + seconds
+    following = itertools.repeat(sent) if isinstance(sent, bytes) else sent
     while time.perf_counter() < end:
-        outcomes.all.append(await client.ask(sent))
+        outcomes.all.append(await client.ask(next(following)))
     return outcomes
 
 
-async def closed_loop(client: Client, sent: bytes, clients: int, seconds: float) -> Outcomes:
+async def closed_loop(
+    client: Client, sent: bytes | Iterator[bytes], clients: int, seconds: float
+) -> Outcomes:
     """So many patient clients at once."""
     several = (one_after_another(client, sent, seconds) for _ in range(clients))
     parts = await asyncio.gather(*several)
