@@ -42,15 +42,22 @@ class PackUnderTest:
             return found
         return Detections(found.boxes, refiner.refine(image, found), found.scores)
 
-    def central_vector(self, image: Image) -> Floats | None:
-        """The vector of the face nearest the middle, whom LFW's label names; None without one."""
+    def central_face(self, image: Image) -> Detections | None:
+        """The face nearest the middle, whom LFW's label names; None without one."""
         found = self.faces(image)
         if not len(found):
             return None
         centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         middle = np.array(image.shape[1::-1]) / 2
         nearest = np.linalg.norm(centres - middle, axis=1).argmin()
-        return np.asarray(self.pipeline.embedder.embed(image, found.points[[nearest]])[0])
+        return found.take(np.array([nearest]))
+
+    def central_vector(self, image: Image) -> Floats | None:
+        """The vector of that face."""
+        face = self.central_face(image)
+        if face is None:
+            return None
+        return np.asarray(self.pipeline.embedder.embed(image, face.points)[0])
 
     def yaw(self, image: Image, face: Detections) -> float:
         """Degrees, as the server would tell of this one face."""

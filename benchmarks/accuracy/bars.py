@@ -1,0 +1,245 @@
+"""The bars of accuracy that this project sets itself, measured on a folder in the usual layouts.
+
+    python -m benchmarks.accuracy.bars open --weights FOLDER --data FOLDER --out runs/bars.json
+
+The folder holds `lfw/` with `lfw_pairs_dev.txt`, `wider/` with its boxes, and `aflw80/`; what is
+not there is left out. `--folds 5` takes some folds of the pairs alone: of the people in the others
+the pack `starter` has learnt.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+
+from app.domain.fitting import cross
+from app.domain.rates import Rate
+from app.domain.values import Image
+from app.intake.pairs import Pair, people_below
+from app.vision.packs import MODELS, PackCatalog
+from app.vision.pose import rolls, wrapped
+from benchmarks.accuracy.hardships import HARDSHIPS, Vectors, turned
+from benchmarks.accuracy.promises import promises
+from models.training.data import dev_pairs, load
+from models.training.evaluate import WIDER_SIDE
+from models.training.labels import labelled_aflw, read_wider
+from models.training.measures import detection
+from models.training.packs import PackUnderTest
+
+Figures = dict[str, object]
+
+PROMISED = (80.0, 90.0, 95.0)
+ENROLLED = 1_000
+TURNS = (-60.0, -45.0, -30.0, -15.0, 15.0, 30.0, 45.0, 60.0)
+TURNED_PHOTOS = 60
+FRONTAL = 3  # the class of aflw80 that looks ahead; below it to the left edge, above to the right
+
+
+def verified(vectors: Vectors, pairs: Sequence[Pair], names: Sequence[str]) -> Figures:
+    """The accuracy of the LFW protocol under each hardship, with its standard error."""
+    figures: Figures = {}
+    for name in names:
+        found = vectors.verification(pairs, HARDSHIPS[name])
+        accuracies = np.array(found.accuracies())
+        error = accuracies.std(ddof=1) / np.sqrt(len(accuracies)) if len(accuracies) > 1 else 0.0
+        figures[name] = {
+            "what": HARDSHIPS[name].title,
+            "accuracy": round(float(accuracies.mean()), 5),
+            "standard_error": round(float(error), 5),
+            "pairs": len(pairs),
+            "pairs_with_a_face_not_found": found.missing,
+        }
+    return figures
+
+
+def promised(
+    vectors: Vectors, photos: Sequence[tuple[str, Path]], table: PackCatalog, name: str
+) -> Figures:
+    """How often strangers reach what the pack promises, among all photos of some people."""
+    read = table.table(table.get(name))
+    if read.rates is None:
+        return {}
+    known = [(person, vectors.of(path, None)) for person, path in photos]
+    found = [(person, vector) for person, vector in known if vector is not None]
+    same, different = cross(np.stack([vector for _, vector in found]), [who for who, _ in found])
+    cosines = {similarity: read.calibration.cosine(similarity) for similarity in PROMISED}
+    return {
+        "photos": len(found),
+        "pairs_of_strangers": len(different),
+        "at": promises(same, different, read.rates, cosines),
+    }
+
+
+def identified(vectors: Vectors, photos: Sequence[tuple[str, Path]]) -> Figures:
+    """Rank 1 among people of whom one photo is enrolled; the next one of each is looked for."""
+    people: dict[str, list[Path]] = {}
+    for person, path in photos:
+        people.setdefault(person, []).append(path)
+    # Those with a second photo first, so that as many as possible are looked for.
+    chosen = sorted(people.items(), key=lambda known: (len(known[1]) < 2, known[0]))[:ENROLLED]
+    enrolled = [vectors.of(own[0], None) for _, own in chosen]
+    width = next(len(vector) for vector in enrolled if vector is not None)
+    gallery = np.stack([np.zeros(width) if one is None else one for one in enrolled])
+    hits, trials = 0, 0
+    for at, (_, own) in enumerate(chosen):
+        if len(own) > 1:
+            probe = vectors.of(own[1], None)
+            trials += 1
+            hits += probe is not None and int((gallery @ probe).argmax()) == at
+    return {"enrolled": len(chosen), "rank_1": Rate(hits, trials).as_json()}
+
+
+def detected(pack: PackUnderTest, data: Path) -> Figures:
+    """Faces of at least 50 px found, with at most one false face in ten photos."""
+    labels = {data / name: rows for name, rows in read_wider(data).items()}
+    found = detection(pack, labels)
+    return {
+        "photos": found.photos,
+        "found": found.recall(WIDER_SIDE, threshold=found.strict_threshold).as_json(),
+        "found_as_served": found.recall(WIDER_SIDE).as_json(),
+        "false_faces_a_photo_as_served": round(len(found.false_scores) / max(found.photos, 1), 4),
+    }
+
+
+def rolled(pack: PackUnderTest, photos: Sequence[Path]) -> Figures:
+    """How far the roll of a turned photo is from that of the photo and the turn, in degrees."""
+    errors: dict[float, list[float]] = {turn: [] for turn in TURNS}
+    missing = 0
+    for path in tqdm(photos, desc="roll", mininterval=5):
+        image = load(path)
+        straight = None if image is None else _roll(pack, image)
+        for turn in TURNS if image is not None and straight is not None else ():
+            roll = _roll(pack, turned(pack, image, path, degrees=turn))
+            missing += roll is None
+            if roll is not None:
+                errors[turn].append(abs(float(wrapped(np.array(roll - straight - turn)))))
+    everything = [error for some in errors.values() for error in some]
+    return {
+        "photos": len(photos),
+        "mean_error": round(float(np.mean(everything)), 3),
+        "median_error": round(float(np.median(everything)), 3),
+        "within_3_degrees": Rate(sum(e <= 3.0 for e in everything), len(everything)).as_json(),
+        "face_not_found": missing,
+        "median_error_by_turn": {
+            f"{t:g}": round(float(np.median(e)), 3) for t, e in errors.items()
+        },
+    }
+
+
+def _roll(pack: PackUnderTest, image: Image) -> float | None:
+    face = pack.central_face(image)
+    return None if face is None else float(rolls(face.points)[0])
+
+
+def mirrored(pack: PackUnderTest, data: Path) -> Figures:
+    """Yaw of turned heads: its sign by the label, in a mirror, and the order of the classes."""
+    told = list(_yaws(pack, data))
+    turned_heads = [row for row in told if row[0] != FRONTAL]
+    right = sum((yaw > 0) == (kind > FRONTAL) for kind, yaw, _ in turned_heads)
+    opposite = sum(yaw * mirror < 0 for _, yaw, mirror in turned_heads)
+    medians = [np.median([yaw for kind, yaw, _ in told if kind == k]) for k in range(1, 6)]
+    return {
+        "faces": len(told),
+        "sign_by_label": Rate(right, len(turned_heads)).as_json(),
+        "opposite_in_a_mirror": Rate(opposite, len(turned_heads)).as_json(),
+        "median_yaw_by_class": [round(float(median), 1) for median in medians],
+        "pairs_of_classes_in_order": _in_order(told, apart=1).as_json(),
+        "pairs_two_classes_apart_in_order": _in_order(told, apart=2).as_json(),
+    }
+
+
+def _in_order(told: Sequence[tuple[int, float, float]], *, apart: int) -> Rate:
+    kinds = {k: np.array([yaw for kind, yaw, _ in told if kind == k]) for k in range(1, 6)}
+    right, trials = 0, 0
+    for low, high in combinations(range(1, 6), 2):
+        if high - low >= apart:
+            right += int((kinds[low][:, None] < kinds[high][None]).sum())
+            trials += len(kinds[low]) * len(kinds[high])
+    return Rate(right, trials)
+
+
+def _yaws(pack: PackUnderTest, data: Path) -> Iterator[tuple[int, float, float]]:
+    """Class, yaw, and yaw in a mirror of each labelled face that is found in both."""
+    for name, (label, kind) in tqdm(sorted(labelled_aflw(data).items()), desc="yaw", mininterval=5):
+        image = load(data / name)
+        if image is None:
+            continue
+        width = image.shape[1]
+        other = (label * np.float32((-1, 1)) + np.float32((width - 1, 0)))[[1, 0, 2, 4, 3]]
+        mirror = np.ascontiguousarray(image[:, ::-1])
+        yaws = [_yaw(pack, image, label), _yaw(pack, mirror, other)]
+        if yaws[0] is not None and yaws[1] is not None:
+            yield kind, yaws[0], yaws[1]
+
+
+def _yaw(pack: PackUnderTest, image: Image, label: np.ndarray) -> float | None:
+    found = pack.faces(image)
+    if not len(found):
+        return None
+    nearest = int(np.abs(found.points - label).mean((1, 2)).argmin())
+    return pack.yaw(image, found.take(np.array([nearest])))
+
+
+def measure(name: str, asked: argparse.Namespace) -> Figures:
+    """Every bar for one pack."""
+    pack, data = PackUnderTest.open(name, MODELS, tuple(asked.weights)), asked.data
+    pairs = [pair for pair in dev_pairs(data) if not asked.folds or pair.fold in asked.folds]
+    figures: Figures = {"pack": name, "folds": asked.folds or "all"}
+    if pairs:
+        vectors = Vectors(pack)
+        folders = {path.parent for pair in pairs for path in (pair.first, pair.second)}
+        photos = [known for known in people_below(data / "lfw") if known[1].parent in folders]
+        figures["verification"] = verified(vectors, pairs, asked.hardships)
+        catalog = PackCatalog(MODELS, asked.weights)
+        table = catalog.table(catalog.get(name))
+        judged = _judged(photos, pairs, asked.judge)
+        figures["promises"] = promised(vectors, judged, table)
+        figures["promises_among_all"] = promised(vectors, photos, table)
+        figures["identification"] = identified(vectors, photos)
+        step = max(1, len(photos) // TURNED_PHOTOS)
+        figures["roll"] = rolled(pack, [path for _, path in photos[::step]])
+    if (data / "wider").is_dir():
+        figures["detection"] = detected(pack, data)
+    if (data / "aflw80").is_dir():
+        figures["yaw"] = mirrored(pack, data)
+    return figures
+
+
+def _judged(
+    photos: Sequence[tuple[str, Path]], pairs: Sequence[Pair], folds: Sequence[int]
+) -> list[tuple[str, Path]]:
+    """The photos of the people of some folds; of all when none of them is measured."""
+    people = {
+        path.parent.name
+        for pair in pairs
+        if pair.fold in folds
+        for path in (pair.first, pair.second)
+    }
+    return [known for known in photos if not people or known[0] in people]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packs", nargs="+")
+    parser.add_argument("--weights", type=Path, action="append", default=[])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="file for the figures, JSON")
+    parser.add_argument("--folds", type=int, nargs="+", default=[], help="of the pairs")
+    parser.add_argument(
+        "--judge", type=int, nargs="+", default=[4, 5], help="folds the table was not fitted on"
+    )
+    parser.add_argument("--hardships", nargs="+", choices=HARDSHIPS, default=list(HARDSHIPS))
+    asked = parser.parse_args()
+    figures = [measure(name, asked) for name in asked.packs]
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(asked.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
