@@ -19,7 +19,7 @@ from app.api.guesses import Guesses
 from app.api.revisions import DEFAULT_REVISION
 from app.api.schemas import CreateGroup, new_group_id
 from app.api.services import Presentation, Services
-from app.domain.errors import InvalidParameter, SpoofingUnavailable
+from app.domain.errors import InternalError, InvalidParameter, SpoofingUnavailable
 from app.domain.faults import Faults
 from app.domain.ports import GroupStore, KeyRegistry, Observer, Vision
 from app.domain.quality import QualityLevel
@@ -40,10 +40,12 @@ from app.services.importing import ImportPhotos, ImportRules
 from app.services.line import Line, LineLimits
 from app.services.moving import MoveFaces
 from app.services.register import RegisterFaces
+from app.services.scoring import Scoring
 from app.services.search import SearchFaces
 from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
 from app.settings import Settings
+from app.storage.calibrations import LiveCalibrations
 from app.storage.changes import SqlChangeLog
 from app.storage.corruption import Corruption
 from app.storage.database import Database
@@ -69,6 +71,7 @@ FIRST_KEY = "default"
 # Photos at work for each vision thread: while one is analysed, others are read, decoded and stored.
 _AHEAD = 3
 _ONE_DAY = 86_400.0  # seconds
+_TABLES_EVERY = 1.0  # seconds until a table that was applied counts on every replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +258,7 @@ def _services(
     line = _line(settings)
     detect = DetectFaces(intake, vision, line)
     eligibility = _eligibility(settings)
+    scoring = Scoring(vision, _tables(database, stack))
     bodies = Bodies(memory=settings.body_memory, seconds=settings.body_seconds)
     guesses, trail = Guesses(settings.guesses), _audit(settings, storage, stack)
     metrics.read(_of_requests(line, bodies, guesses, trail))
@@ -271,11 +275,11 @@ def _services(
             RelaxedGroups(groups) if settings.reads == "relaxed" else groups,
             faces,
             detect,
-            vision,
+            scoring,
             index,
         ),
-        compare=CompareFaces(detect, vision),
-        verify=VerifyFace(groups, faces, detect, vision),
+        compare=CompareFaces(detect, vision, scoring),
+        verify=VerifyFace(groups, faces, detect, scoring),
         judge_aligned=JudgeAligned(intake, vision, line),
         probes=(DatabaseProbe(database, vault), KeysetProbe(vault), ModelsProbe(vision)),
         presentation=Presentation(ZoneInfo(settings.time_zone), settings.confidence_scale),
@@ -287,6 +291,24 @@ def _services(
         packs=Shelf(_catalog(settings), vision.default_model).packs,
         versions=_versions(),
     )
+
+
+def _tables(database: Database, stack: AsyncExitStack) -> LiveCalibrations:
+    """The tables in force, looked at before the first answer and every second from then on."""
+    tables = LiveCalibrations(database)
+    tables.refresh()
+    looking = asyncio.create_task(_keep_looking(tables))
+    stack.callback(looking.cancel)
+    return tables
+
+
+async def _keep_looking(tables: LiveCalibrations) -> None:
+    while True:
+        await asyncio.sleep(_TABLES_EVERY)
+        try:
+            await asyncio.to_thread(tables.refresh)
+        except InternalError as error:
+            _log.warning("calibrations_not_seen", detail=error.detail)
 
 
 def _eligibility(settings: Settings) -> Eligibility:

@@ -80,6 +80,7 @@ from app.services.faces import Faces
 from app.services.groups import Groups
 from app.services.line import Line, LineLimits
 from app.services.register import RegisterFaces
+from app.services.scoring import Scoring
 from app.services.search import SearchFaces
 from app.services.spoofing import JudgeAligned
 from app.services.verify import VerifyFace
@@ -519,6 +520,16 @@ class FakeIndex:
         """Nothing is kept."""
 
 
+class FakeTables:
+    """Tables that were applied, by model and group."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[ModelVersion, int | None], Calibration] = {}
+
+    def of(self, model: ModelVersion, group_row: int | None) -> Calibration | None:
+        return self.known.get((model, group_row), self.known.get((model, None)))
+
+
 class FakeKeys:
     """Satisfies `KeyRegistry`. `broken` is what happens instead of an answer, if anything."""
 
@@ -629,6 +640,7 @@ class House:
     face_quota: int = 100_000
     confidence_scale: int = 100
     eligibility: Eligibility = field(default_factory=Eligibility)
+    applied: FakeTables = field(default_factory=FakeTables)
     guesses: Guesses = field(default_factory=lambda: Guesses(1_000_000))
     line: Line = field(default_factory=lambda: Line(LineLimits(lanes=4)))
     vision: FakeVision = field(init=False)
@@ -658,6 +670,7 @@ def fake_services(house: House) -> Services:
     """The real use cases in a house of fakes."""
     groups, faces = FakeGroups(house.database), FakeFaces(house.database)
     detect = DetectFaces(house.images, house.vision, house.line)
+    scoring = Scoring(house.vision, house.applied)
     return Services(
         keys=house.keys,
         line=house.line,
@@ -667,9 +680,9 @@ def fake_services(house: House) -> Services:
         register=RegisterFaces(
             groups, faces, detect, quota=house.face_quota, eligibility=house.eligibility
         ),
-        search=SearchFaces(groups, faces, detect, house.vision, house.index),
-        compare=CompareFaces(detect, house.vision),
-        verify=VerifyFace(groups, faces, detect, house.vision),
+        search=SearchFaces(groups, faces, detect, scoring, house.index),
+        compare=CompareFaces(detect, house.vision, scoring),
+        verify=VerifyFace(groups, faces, detect, scoring),
         judge_aligned=JudgeAligned(house.images, house.vision, house.line),
         probes=house.probes,
         presentation=Presentation(ZoneInfo("Asia/Seoul"), house.confidence_scale),

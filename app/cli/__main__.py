@@ -10,6 +10,7 @@ from app.cli import (
     audit,
     backup,
     benching,
+    calibrate,
     check,
     doctor,
     importing,
@@ -59,6 +60,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(models.app, name="models")
 app.add_typer(vault.app, name="vault")
 app.add_typer(check.app, name="check")
+app.add_typer(calibrate.app, name="calibrate")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over what was given

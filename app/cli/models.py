@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from app.cli.options import AsJson
+from app.cli.rates import at_shown, error_lines
 from app.domain.errors import ConfigurationError
-from app.domain.values import ErrorRates, RatesAt, SpoofingCondition
+from app.domain.values import SpoofingCondition
 from app.settings import Settings
 from app.vision.manifests import Pack, PointsSection
 from app.vision.packs import MODELS, FileState, FileStatus, PackCatalog
@@ -16,9 +17,6 @@ from app.vision.packs import MODELS, FileState, FileStatus, PackCatalog
 app = typer.Typer(help="List, show and verify model packs.", no_args_is_help=True)
 
 Name = Annotated[str | None, typer.Argument(help="The pack; the one in use when left out.")]
-
-
-SHOWN = (50, 60, 70, 80, 90, 95, 99)
 
 
 @app.command("list", epilog="Example: facereco models list")
@@ -47,7 +45,7 @@ def show(name: Name = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - 
     typer.echo(f"licence         {pack.licence}")
     typer.echo(f"commercial use  {'allowed' if pack.commercial_use else 'not allowed'}")
     typer.echo(f"model version   {pack.model_version}")
-    for line in _errors(catalog.table(pack).rates):
+    for line in error_lines(catalog.table(pack).rates):
         typer.echo(line)
     for line in _spoofing(pack):
         typer.echo(f"spoofing        {line}")
@@ -79,38 +77,11 @@ def _row(catalog: PackCatalog, pack: Pack) -> dict[str, object]:
         "licence": pack.licence,
         "commercialUse": pack.commercial_use,
         "modelVersion": pack.model_version,
-        "errors": [asdict(at) for at in _at(catalog.table(pack).rates)],
+        "errors": [asdict(at) for at in at_shown(catalog.table(pack).rates)],
         "spoofing": None if pack.spoofing_points is None else asdict(pack.spoofing_points),
         "ready": all(file.state is FileState.OK for file in files),
         "files": {file.file: file.state.value for file in files},
     }
-
-
-def _at(rates: ErrorRates | None) -> list[RatesAt]:
-    return [rates.at(similarity) for similarity in SHOWN] if rates else []
-
-
-def _errors(rates: ErrorRates | None) -> list[str]:
-    """A line for each similarity that is shown."""
-    if rates is None:
-        return ["similarity      not calibrated: it stands for no rate of errors"]
-    return [
-        f"calibrated on   {rates.provenance}",
-        f"pairs           {rates.same_pairs:,} of one person, {rates.different_pairs:,} of two",
-        "similarity      strangers that match (95 % interval)       same person missed (interval)",
-        *(f"at {at.similarity:<12g} {_wrong(at):<42} {_missed(at)}" for at in _at(rates)),
-    ]
-
-
-def _wrong(at: RatesAt) -> str:
-    ends = " to ".join(f"{end:.2g}" for end in at.false_match_interval or ())
-    counted = f"({ends})" if ends else ""
-    return f"{at.false_match:.2g} {'extrapolated ' if at.extrapolated else ''}{counted}"
-
-
-def _missed(at: RatesAt) -> str:
-    ends = " to ".join(f"{end:.1%}" for end in at.false_rejection_interval or ())
-    return f"{at.false_rejection:.1%}" + (f" ({ends})" if ends else "")
 
 
 def _spoofing(pack: Pack) -> list[str]:

@@ -93,6 +93,14 @@ class Vision(Protocol):
         ...
 
 
+class TablesInForce(Protocol):
+    """The tables of similarity that an operator applied."""
+
+    def of(self, model: ModelVersion, group_row: int | None) -> Calibration | None:
+        """That of the group, else that of the server; None where the pack's own counts."""
+        ...
+
+
 class FaceIndex(Protocol):
     """Answers "who is nearest?" exactly. Rebuilt from `FaceStore`; may be lost at any time."""
 

@@ -457,6 +457,23 @@ class ErrorRates:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedTable:
+    """A table of similarity that an operator applied to a group, or without one to the server.
+
+    `content` is its text; `in_force` while no newer one is and it was not reverted.
+    """
+
+    number: int
+    tenant: str | None
+    group: str | None
+    model: ModelVersion
+    content: str
+    applied: datetime
+    reverted: datetime | None
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PackStatus:
     """A model pack as an operator sees it; `installed` when all of its weights are here."""
 

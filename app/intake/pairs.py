@@ -1,6 +1,8 @@
 """Which photos show one person: the standard lists of pairs, and a folder for each person."""
 
-from collections.abc import Iterator
+import csv
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,79 @@ def _pair(row: list[str], fold: int, photos: Path) -> Pair:
 
 def _photo(photos: Path, person: str, number: str) -> Path:
     return photos / person / f"{person}_{int(number):04d}.jpg"
+
+
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """Two photos with the similarity 0..100 another service gave; `same` where it is known."""
+
+    first: Path
+    second: Path
+    similarity: float
+    same: bool | None
+
+
+def read_labelled(file: Path, photos: Path) -> list[Pair]:
+    """Pairs of a CSV file with the columns left, right and same (1 or 0), paths below `photos`.
+
+    Raises `ConfigurationError` with the line that is wrong.
+    """
+    rows = _table(file, ("left", "right", "same"))
+    return [
+        Pair(photos / row["left"], photos / row["right"], _truth(row["same"], file, line))
+        for line, row in rows
+    ]
+
+
+def read_scored(file: Path, photos: Path) -> list[ScoredPair]:
+    """Pairs of a CSV file with the columns left, right, similarity and, if known, same.
+
+    Raises `ConfigurationError` with the line that is wrong.
+    """
+    rows = _table(file, ("left", "right", "similarity"))
+    return [
+        ScoredPair(
+            photos / row["left"],
+            photos / row["right"],
+            _similarity(row["similarity"], file, line),
+            _truth(row["same"], file, line) if row.get("same") else None,
+        )
+        for line, row in rows
+    ]
+
+
+def _table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines, restval="")
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ConfigurationError(f"{file} has no column {' or '.join(missing)}")
+            return [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{file}: not a CSV file in UTF-8 ({error})") from None
+
+
+def _truth(value: str, file: Path, line: int) -> bool:
+    told = _TRUTH.get(value.strip().lower())
+    if told is None:
+        raise ConfigurationError(f"{file}, line {line}: same is 1 or 0")
+    return told
+
+
+def _similarity(value: str, file: Path, line: int) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number <= 100.0:
+        raise ConfigurationError(f"{file}, line {line}: similarity is a number from 0 to 100")
+    return number
 
 
 def people_below(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -19,6 +19,7 @@ from app.domain.values import (
     Wanted,
 )
 from app.services.detect import DetectFaces, embedding_of, largest
+from app.services.scoring import Scoring
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -45,9 +46,10 @@ class Comparison:
 class CompareFaces:
     """Compares two pictures with the default model."""
 
-    def __init__(self, detect: DetectFaces, vision: Vision) -> None:
+    def __init__(self, detect: DetectFaces, vision: Vision, scoring: Scoring) -> None:
         self._detect = detect
         self._vision = vision
+        self._scoring = scoring
 
     async def __call__(
         self,
@@ -104,7 +106,7 @@ class CompareFaces:
             return await self._detect.find(file, limits, wanted, self._vision.default_model)
 
     def _similarities(self, source: Embedding, faces: list[Face]) -> list[ComparedFace]:
-        similarity = self._vision.calibration(self._vision.default_model).similarity
+        similarity = self._scoring.calibration(self._vision.default_model).similarity
         compared = [
             ComparedFace(face, similarity(cosine(source, embedding_of(face)))) for face in faces
         ]

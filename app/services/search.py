@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from app.domain.ports import FaceIndex, FaceStore, GroupReader, Vision
+from app.domain.ports import FaceIndex, FaceStore, GroupReader
 from app.domain.values import (
     Embedding,
     Face,
@@ -16,6 +16,7 @@ from app.domain.values import (
     Wanted,
 )
 from app.services.detect import DetectFaces, largest
+from app.services.scoring import Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ class SearchFaces:
         groups: GroupReader,
         faces: FaceStore,
         detect: DetectFaces,
-        vision: Vision,
+        scoring: Scoring,
         index: FaceIndex,
     ) -> None:
         self._groups = groups
         self._faces = faces
         self._detect = detect
-        self._vision = vision
+        self._scoring = scoring
         self._index = index
 
     async def by_face(
@@ -97,7 +98,7 @@ class SearchFaces:
         leave_out: FaceRow | None = None,
     ) -> list[Match]:
         near = await self._index.nearest(group, query, criteria.limit, leave_out=leave_out)
-        similarity = self._vision.calibration(group.model).similarity
+        similarity = self._scoring.calibration(group.model, group.row).similarity
         likely = {n.row: s for n in near if (s := similarity(n.cosine)) >= criteria.threshold}
         records = await self._faces.records(group, list(likely)) if likely else {}
         matches = [Match(record, likely[row]) for row, record in records.items()]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 from app.domain.calibration import cosine
-from app.domain.ports import FaceStore, GroupStore, Vision
+from app.domain.ports import FaceStore, GroupStore
 from app.domain.values import Face, FaceRecord, ImageLimits, ImageReference, Tenant, Wanted
 from app.services.detect import DetectFaces, largest
+from app.services.scoring import Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,12 @@ class VerifyFace:
     """Compares one stored face with the largest of a picture."""
 
     def __init__(
-        self, groups: GroupStore, faces: FaceStore, detect: DetectFaces, vision: Vision
+        self, groups: GroupStore, faces: FaceStore, detect: DetectFaces, scoring: Scoring
     ) -> None:
         self._groups = groups
         self._faces = faces
         self._detect = detect
-        self._vision = vision
+        self._scoring = scoring
 
     async def __call__(
         self,
@@ -45,5 +46,5 @@ class VerifyFace:
             image, limits, replace(wanted, embeddings=1, max_faces=1), group.model
         )
         source, embedding = largest(found)
-        table = self._vision.calibration(group.model)
+        table = self._scoring.calibration(group.model, group.row)
         return Verification(table.similarity(cosine(registered, embedding)), record, source)

@@ -20,7 +20,7 @@ from app.storage.hints import hint
 from app.storage.ledger import Erased
 from app.storage.reading import Lookup, Values
 from app.storage.retirement import demand_in_service
-from app.storage.tables import deletions, faces, groups, tenants
+from app.storage.tables import calibrations, deletions, faces, groups, tenants
 from app.storage.text import is_storable
 from app.storage.vault import Place, Vault
 
@@ -156,7 +156,7 @@ def _delete(connection: Connection, tenant: int, group_id: str) -> tuple[Group, 
 def erase_group(connection: Connection, group_row: int, created: datetime) -> Noted:
     """Remove a group that is locked, with its faces and its data key, and note it."""
     hint(connection)
-    for table in (faces, deletions):
+    for table in (faces, deletions, calibrations):
         connection.execute(delete(table).where(table.c.group_row == group_row))
     connection.execute(delete(groups).where(groups.c.row == group_row))
     return note(connection, Erased.GROUP, group_row, created.isoformat())

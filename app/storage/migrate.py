@@ -9,7 +9,7 @@ from app.domain.errors import ConfigurationError
 from app.domain.faults import FaultPoint, reached
 from app.storage.database import Database, at_start
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision under migrations/versions, oldest first; a test compares."""
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"

@@ -146,6 +146,20 @@ deletions = Table(
 )
 """Which face left at which version; `added_version` tells faces that came and went in between."""
 
+calibrations = Table(
+    "calibrations",
+    METADATA,
+    Column("seq", BIGINT, Identity(always=True), primary_key=True),
+    Column("group_row", BIGINT, ForeignKey("groups.row")),
+    Column("model_version", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("applied", UtcTime, nullable=False),
+    Column("reverted", UtcTime),
+    Index(None, "group_row"),
+    sqlite_autoincrement=True,
+)
+"""Tables of similarity that count before the pack's; without a group, for every group."""
+
 erasures = Table(
     "erasures",
     METADATA,

@@ -16,7 +16,13 @@ from app.storage.tables import METADATA
 
 _BATCH = 1_000
 # Rows whose numbers are never given twice, also not after a restore.
-_NUMBERED = {"tenants": "id", "groups": "row", "faces": "row", "erasures": "seq"}
+_NUMBERED = {
+    "tenants": "id",
+    "groups": "row",
+    "faces": "row",
+    "erasures": "seq",
+    "calibrations": "seq",
+}
 
 _ENDLESS = (
     "SET LOCAL statement_timeout = 0",
