@@ -32,6 +32,7 @@ from models.training.packs import PackUnderTest
 
 Figures = dict[str, object]
 
+PARTS = ("verification", "promises", "identification", "roll", "detection", "yaw")
 PROMISED = (80.0, 90.0, 95.0)
 ENROLLED = 1_000
 TURNS = (-60.0, -45.0, -30.0, -15.0, 15.0, 30.0, 45.0, 60.0)
@@ -185,27 +186,42 @@ def _yaw(pack: PackUnderTest, image: Image, label: np.ndarray) -> float | None:
 
 
 def measure(name: str, asked: argparse.Namespace) -> Figures:
-    """Every bar for one pack."""
-    pack, data = PackUnderTest.open(name, MODELS, tuple(asked.weights)), asked.data
+    """Every bar for one pack, or those parts that are asked for."""
+    pack, data, parts = (
+        PackUnderTest.open(name, MODELS, tuple(asked.weights)),
+        asked.data,
+        asked.parts,
+    )
     pairs = [pair for pair in dev_pairs(data) if not asked.folds or pair.fold in asked.folds]
     figures: Figures = {"pack": name, "folds": asked.folds or "all"}
     if pairs:
-        vectors = Vectors(pack)
-        folders = {path.parent for pair in pairs for path in (pair.first, pair.second)}
-        photos = [known for known in people_below(data / "lfw") if known[1].parent in folders]
+        figures |= of_people(pack, name, pairs, asked)
+    if (data / "wider").is_dir() and "detection" in parts:
+        figures["detection"] = detected(pack, data)
+    if (data / "aflw80").is_dir() and "yaw" in parts:
+        figures["yaw"] = mirrored(pack, data)
+    return figures
+
+
+def of_people(
+    pack: PackUnderTest, name: str, pairs: Sequence[Pair], asked: argparse.Namespace
+) -> Figures:
+    """The parts that are measured on the photos of the pairs."""
+    vectors, parts, figures = Vectors(pack), asked.parts, Figures()
+    folders = {path.parent for pair in pairs for path in (pair.first, pair.second)}
+    photos = [known for known in people_below(asked.data / "lfw") if known[1].parent in folders]
+    if "verification" in parts:
         figures["verification"] = verified(vectors, pairs, asked.hardships)
+    if "promises" in parts:
         catalog = PackCatalog(MODELS, asked.weights)
         table = catalog.table(catalog.get(name))
-        judged = _judged(photos, pairs, asked.judge)
-        figures["promises"] = promised(vectors, judged, table)
+        figures["promises"] = promised(vectors, _judged(photos, pairs, asked.judge), table)
         figures["promises_among_all"] = promised(vectors, photos, table)
+    if "identification" in parts:
         figures["identification"] = identified(vectors, photos)
+    if "roll" in parts:
         step = max(1, len(photos) // TURNED_PHOTOS)
         figures["roll"] = rolled(pack, [path for _, path in photos[::step]])
-    if (data / "wider").is_dir():
-        figures["detection"] = detected(pack, data)
-    if (data / "aflw80").is_dir():
-        figures["yaw"] = mirrored(pack, data)
     return figures
 
 
@@ -233,6 +249,7 @@ def main() -> int:
         "--judge", type=int, nargs="+", default=[4, 5], help="folds the table was not fitted on"
     )
     parser.add_argument("--hardships", nargs="+", choices=HARDSHIPS, default=list(HARDSHIPS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     asked = parser.parse_args()
     figures = [measure(name, asked) for name in asked.packs]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
