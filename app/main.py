@@ -257,7 +257,7 @@ def _services(
     index = _index(settings, database, changes, metrics, stack)
     line = _line(settings)
     detect = DetectFaces(intake, vision, line)
-    eligibility = _eligibility(settings)
+    eligible, quota = _eligibility(settings), settings.face_quota
     scoring = Scoring(vision, _tables(database, stack))
     bodies = Bodies(memory=settings.body_memory, seconds=settings.body_seconds)
     guesses, trail = Guesses(settings.guesses), _audit(settings, storage, stack)
@@ -268,9 +268,7 @@ def _services(
         groups=Groups(groups, index, vision, tokens, quota=settings.group_quota),
         faces=Faces(groups, faces, index, tokens),
         detect=detect,
-        register=RegisterFaces(
-            groups, faces, detect, quota=settings.face_quota, eligibility=eligibility
-        ),
+        register=RegisterFaces(groups, faces, detect, quota=quota, eligibility=eligible),
         search=SearchFaces(
             RelaxedGroups(groups) if settings.reads == "relaxed" else groups,
             faces,
