@@ -14,7 +14,7 @@ INTERRUPTED = 130  # 128 and SIGINT, as a shell tells it
 
 # Beside its connections a server has files, databases, pipes and downloads open.
 OTHER_FILES = 1024
-_NICENESS = 10
+_NICENESS = 5
 
 
 def leave_no_core() -> None:

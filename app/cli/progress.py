@@ -7,6 +7,8 @@ from typing import Protocol
 
 import typer
 
+_SETTLING = 2.0  # seconds
+
 
 class Advance(Protocol):
     """Says that one more is done."""
@@ -51,7 +53,9 @@ def _bar(total: int, unit: str) -> Iterator[Advance]:
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed or 0.0:.1f} {unit}/s")
+            # The first few come at once: there is no rate yet.
+            settled = (task.elapsed or 0.0) > _SETTLING and task.speed
+            return Text(f"{task.speed:.1f} {unit}/s" if settled else f"… {unit}/s")
 
     columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     # The rate of the last minutes: what was registered by an earlier run goes much faster.

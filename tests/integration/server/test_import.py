@@ -8,15 +8,19 @@ import os
 import secrets
 import signal
 import time
+import zipfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import skimage.data
+from PIL import Image
 
 from tests.integration.server.fast import Foundry, alive, fast, people
 from tests.integration.server.history import Wire, dice
+from tests.integration.server.processes import command, command_here
 
 
 @dataclass
@@ -195,3 +199,35 @@ def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(job: Import, tmp_path
         assert 10 <= len(some) < 150
         assert some == labels[: len(some)]
         assert labels_in(wire) == labels
+
+
+def test_real_photos_are_known_again_in_an_archive(tmp_path: Path):
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    photos, archive, report = tmp_path / "photos", tmp_path / "photos.zip", tmp_path / "report.csv"
+    photos.mkdir()
+    astronaut.save(photos / "ada.jpg", quality=90)
+    astronaut.crop((0, 0, 400, 400)).save(photos / "eva.png")
+    astronaut.crop((0, 300, 512, 512)).save(photos / "suit.jpg")
+    with zipfile.ZipFile(archive, "w") as packed:
+        for photo in sorted(photos.iterdir()):
+            packed.write(photo, f"again/{photo.name}")
+    data = ("--data", str(tmp_path / "data"), "--group", "staff", "--report", str(report))
+    assert command_here("keys", "create", *data[:2], "--name", "shop").exit_code == 0
+
+    first = command("import", str(photos), "--create", *data)
+    told = outcomes_in(report)
+    second = command("import", str(archive), *data)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert [row[:2] for row in told] == [
+        ("ada", "registered"),
+        ("eva", "registered"),
+        ("suit", "no face"),
+    ]
+    assert outcomes_in(report) == told
+    assert "(2 there already)" in second.stdout
+
+
+def outcomes_in(report: Path) -> list[tuple[str, str, str]]:
+    with report.open(newline="", encoding="utf-8") as lines:
+        return [(row["label"], row["outcome"], row["faceId"]) for row in csv.DictReader(lines)]
