@@ -131,7 +131,6 @@ def too_deep() -> bytes:
         httpx.Response(404),
         httpx.Response(200, content=b"<html>app-key-canary"),
         httpx.Response(200, content=too_deep()),
-        httpx.Response(200, content=b"{}" + b" " * 5_000_000),
         httpx.Response(200, json=[]),
         page("faces", "none"),  # type: ignore[arg-type]
         page("faces", [face(1)] * 201),
@@ -154,6 +153,13 @@ async def test_what_is_not_as_documented_is_one_line_without_a_key(answer):
 
     assert "\n" not in str(raised.value)
     assert "canary" not in str(raised.value)
+
+
+async def test_an_answer_too_long_is_not_read_to_its_end():
+    padded = page("groups", []).content + b" " * 5_000_000
+    async with account(lambda _: httpx.Response(200, content=padded)) as cloud:
+        with pytest.raises(CloudRefused, match="too long"):
+            await cloud.groups()
 
 
 async def test_a_list_that_comes_round_again_has_no_end():
