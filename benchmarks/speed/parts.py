@@ -86,7 +86,7 @@ def of_pictures(packs: Packs, decoders: Decoders) -> dict[str, Part]:
     }
     if pipeline.landmarks is not None:
         refiner = pipeline.landmarks
-        parts["landmarks"] = network(lambda: refiner.refine(image, found.boxes))
+        parts["landmarks"] = network(lambda: refiner.refine(image, found))
     if pipeline.attributes is not None:
         reader = pipeline.attributes
         parts["attributes"] = network(lambda: reader.read(image, points))

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from app.cli.benching import app
 from app.domain.values import ImageLimits
+from app.intake.decoders import Decoders
 from app.vision.packs import MODELS, PackCatalog
-from benchmarks.speed import bars
+from benchmarks.speed import bars, parts
 from benchmarks.speed.drawing import draw
 from benchmarks.speed.pictures import camera_photo, jpeg
 from benchmarks.speed.progress import Progress
@@ -112,6 +113,18 @@ def test_without_its_weights_a_pack_gives_way_to_the_one_in_the_clone():
 
     assert Packs.choose(catalog, "open").name == "starter"
     assert comparable(catalog) is None
+
+
+def test_every_part_of_a_picture_is_measured_beside_its_floor():
+    decoders = Decoders(1)
+
+    measured = parts.measured(
+        parts.of_pictures(Packs(PackCatalog(MODELS), "starter"), decoders), 1, lambda: None
+    )
+
+    decoders.close()
+    assert {"JSON", "decoding", "detection", "alignment", "embedding"} < measured.keys()
+    assert all(part["ms"] > 0 and part["floor_ms"] > 0 for part in measured.values())
 
 
 def test_progress_is_a_line_a_section_where_nobody_watches(capsys):
