@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import struct
 import subprocess
+import sys
 import threading
 import time
 import tomllib
@@ -46,6 +47,41 @@ def test_the_first_start_prints_a_key_once_and_a_line_that_finds_a_face(first_st
 
     assert json.loads(done.stdout)["data"]["faceDetailCount"] == 1
     assert "keyset.json" in first_start.output
+
+
+def shown(page: str, heading: str) -> str:
+    """The first block of code below a heading of a document."""
+    section = (ROOT / page).read_text(encoding="utf-8").split(f"\n{heading}\n", 1)[1]
+    found = re.search(r"^```\w*\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_what_the_documents_show_enrols_a_face_and_finds_it(first_start):
+    keys = {"APP_KEY": first_start.app_key, "FACE_URL": first_start.base}
+
+    def printed(*program: str, code: str) -> str:
+        code = code.replace("http://127.0.0.1:8000", first_start.base)
+        code = code.replace("YOUR_APP_KEY", first_start.app_key)
+        code = code.replace("face.jpg", "tests/pictures/astronaut.jpg")
+        given, ran = {**environment(), **keys}, [*program, "-c", code]
+        return subprocess.run(
+            ran, cwd=ROOT, env=given, capture_output=True, text=True, check=True
+        ).stdout
+
+    asked = 'print(search("staff", open("face.jpg", "rb").read())[0]["similarity"])'
+    python = f"{shown('docs/clients.md', '### Python, requests')}\n{asked}"
+
+    readme = printed("sh", code=shown("README.md", "## A first face in one minute"))
+    curl = printed("sh", code=shown("docs/clients.md", "### curl"))
+    similarity = printed(sys.executable, code=python)
+
+    enrolled = re.search(r'"addedFaces":.*?"faceId":"([^"]+)"', readme)
+    assert enrolled is not None
+    assert readme.count('"isSuccessful":true') == 3
+    for found in (readme.rpartition('"matchFaces"')[2], curl):
+        assert enrolled[1] in found
+    assert float(similarity) > 99
 
 
 def test_the_keyset_and_the_data_folder_are_for_their_owner_alone(first_start):
