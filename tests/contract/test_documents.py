@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ APP = ROOT / "app"
 # The launcher's own, which no setting of the server is.
 OF_THE_LAUNCHER = {"FACERECO_VENV"}
 
+BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 MOST_FACES = "faces reported of a picture, and `limit` of register, at most"
 
 # Documents that may come before the index and the other language know of them.
@@ -73,6 +74,16 @@ def leads_somewhere(page: Path, target: str) -> bool:
     return there.exists() and (not anchor or anchor in anchors(there))
 
 
+def bounds(metadata: Sequence[object]) -> set[str]:
+    """What a setting has to be, as the documents write it."""
+    return {
+        f"{sign} {getattr(bound, kind)}"
+        for bound in metadata
+        for kind, sign in BOUNDS.items()
+        if getattr(bound, kind, None) is not None
+    }
+
+
 def tables(page: Path) -> list[list[list[str]]]:
     """The cells of each row of each table of a page, without their headers."""
     found = re.findall(r"(?:^\|.*\n)+", prose(page), re.MULTILINE)
@@ -100,6 +111,21 @@ def test_the_documents_name_no_setting_that_does_not_exist():
 
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     assert named - OF_THE_LAUNCHER <= known
+
+
+@pytest.mark.parametrize("page", ["settings.md", "ko/settings.md"])
+def test_every_setting_is_told_with_its_range(page):
+    told = {
+        row[0].strip("`"): set(row[3].split(", ")) for part in tables(DOCS / page) for row in part
+    }
+
+    wrong = [
+        name
+        for name, field in Settings.model_fields.items()
+        if not bounds(field.metadata) <= told.get(PREFIX + name.upper(), set())
+    ]
+    assert wrong == []
+    assert told.keys() == {PREFIX + name.upper() for name in Settings.model_fields}
 
 
 def test_every_code_and_token_of_every_edition_is_told():
