@@ -90,6 +90,9 @@ def _at_least(order: Order) -> tuple[int, int]:
 def _bands(picture: Pillow.Image) -> Iterator[bytes]:
     width, height = picture.size
     rows = max(1, _BAND_PIXELS // width)
+    if rows >= height:  # a crop would be one copy more
+        yield picture.tobytes()
+        return
     for top in range(0, height, rows):
         yield picture.crop((0, top, width, min(top + rows, height))).tobytes()
 

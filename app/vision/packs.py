@@ -51,6 +51,7 @@ class PackCatalog:
         for root in self._roots:
             for path in _manifests(root):
                 self._add(load_manifest(path))
+        self._versions = {pack.model_version: pack for pack in reversed(self._packs.values())}
 
     def _add(self, pack: Pack) -> None:
         known = self._packs.setdefault(pack.name, pack)
@@ -75,10 +76,10 @@ class PackCatalog:
 
     def by_version(self, version: ModelVersion) -> Pack:
         """Raises `ModelUnavailable` when no pack makes vectors of this version."""
-        for pack in self._packs.values():
-            if pack.model_version == version:
-                return pack
-        raise ModelUnavailable
+        try:
+            return self._versions[version]
+        except KeyError:
+            raise ModelUnavailable from None
 
     def read(self, pack: Pack, weights: Weights) -> tuple[Path, bytes]:
         """A weight file and its content, the hash checked.
