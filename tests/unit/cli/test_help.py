@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from app.cli.__main__ import app
 from app.cli.options import UsageError
 from app.domain.errors import ConfigurationError, FaceError
+from app.telemetry import logs
 from tests.unit.cli.commands import COMMANDS, options, paths
 
 # They hand everything on to the program they run.
@@ -30,6 +31,12 @@ def secrets(monkeypatch):
         for option in options(name):
             if isinstance(option.envvar, str):
                 monkeypatch.setenv(option.envvar, "KEY")
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """No command sets up the log of this process, which other tests read."""
+    monkeypatch.setattr(logs, "configure", lambda _level: None)
 
 
 def run(*arguments, **settings):
