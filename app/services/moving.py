@@ -33,7 +33,7 @@ EARLIER = "it was there already"
 _WANTED = Wanted(embeddings=EVERY_FACE, max_faces=100)
 _BATCH = 8  # labels
 _SECONDS = 0.5
-_SHOWN = 20  # faces in a record of the audit trail
+_SHOWN = 20  # faces that a record of the audit trail names
 
 
 class Fate(Enum):
@@ -195,9 +195,10 @@ class MoveFaces:
         records = await patiently(
             lambda: self._faces.add_missing(move.group, faces, Identity.FACE, quota=quota)
         )
-        added = tuple(record.face_id for record in records)
-        if added:
-            await self._audit.write(move.entry(added, self._source))
+        added = [record.face_id for record in records]
+        for start in range(0, len(added), _SHOWN):
+            shown = tuple(added[start : start + _SHOWN])
+            await self._audit.write(move.entry(shown, self._source))
         if len(added) == len(new):
             return ()
         here = await self._here(move.group)
@@ -245,9 +246,8 @@ class _Move:
 
     def entry(self, faces: tuple[str, ...], source: str) -> AuditEntry:
         tenant, group, count = self.tenant.name, self.group.id, len(faces)
-        shown = faces[:_SHOWN]
         return AuditEntry(
-            "migrate", tenant=tenant, group=group, faces=shown, count=count, source=source
+            "migrate", tenant=tenant, group=group, faces=faces, count=count, source=source
         )
 
 

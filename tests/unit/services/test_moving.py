@@ -188,6 +188,20 @@ async def test_several_pictures_of_one_label_each_get_their_photo(removal: Remov
     assert removal.unused == ["ada/3.jpg"]
 
 
+async def test_every_face_stored_is_named_in_the_audit_trail(removal: Removal):
+    for number in range(30):
+        removal.photo(f"ada/{number}.jpg", Drawn(ADA, 100 + number))
+    boxes = [Box(0.0, 0.0, (100 + n) / 640, (100 + n) / 480) for n in range(30)]
+
+    await removal.move(*(cloud_face(n, "ada", box) for n, box in enumerate(boxes)))
+
+    entries = removal.house.audit.entries
+    named = [face for entry in entries for face in entry.faces]
+    assert sorted(named) == sorted(f"face-{n}" for n in range(30))
+    assert [entry.count for entry in entries] == [len(entry.faces) for entry in entries]
+    assert max(len(entry.faces) for entry in entries) <= 20
+
+
 async def test_a_full_group_leaves_faces_behind(removal: Removal):
     for number in range(3):
         removal.photo(f"{number}.jpg", Drawn(ADA, 200))
