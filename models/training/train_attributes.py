@@ -19,7 +19,7 @@ from models.training.geometry import CROP, RIM
 from models.training.labels import wears_mask
 from models.training.masks import draw_on_stored, draw_slipped
 from models.training.networks import Attributes
-from models.training.runs import SEED, Run, compiled, device, fixed
+from models.training.runs import SEED, Network, Run, device, fixed
 from models.training.teachers import Teachers
 
 Rng = np.random.Generator
@@ -205,21 +205,12 @@ def attribute_loss(raw: Tensor, batch: Batch) -> Tensor:
 
 def train(sources: Sources, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time on what `prepare` found."""
-    where = device()
-    tutor = Tutor(lessons(sources), where)
+    tutor = Tutor(lessons(sources), device())
     run = Run.begin(fixed(Attributes), checkpoint, minutes, peak=PEAK_RATE, resume=resume)
-    network = compiled(run.network)
     random = run.random()
-    with tqdm(unit="crop", mininterval=10) as bar:
-        while run.clock.progress < 1:
-            batch = tutor.draw(random)
-            with torch.autocast(where.type, torch.bfloat16):
-                raw = network(batch.pixels)
-            loss = attribute_loss(raw.float(), batch)
-            run.advance(loss)
-            bar.update(BATCH)
-            if run.step % 20 == 0:
-                bar.set_postfix(
-                    step=run.step, loss=f"{loss.item():.3f}", done=f"{run.clock.progress:.1%}"
-                )
-    run.save()
+
+    def lesson(network: Network) -> Tensor:
+        batch = tutor.draw(random)
+        return attribute_loss(network(batch.pixels).float(), batch)
+
+    run.practise(lesson, samples=BATCH, unit="crop")

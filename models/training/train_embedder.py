@@ -7,13 +7,12 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
-from tqdm import tqdm
 
 from models.training.augment import Disturbance, disturb
 from models.training.crops import trainable
 from models.training.errors import NoPicturesError
 from models.training.networks import Embedder
-from models.training.runs import Run, compiled, device, fixed
+from models.training.runs import Network, Run, device, fixed
 
 BATCH = 96
 SIMILARITY_WEIGHT = 20.0
@@ -118,23 +117,15 @@ def lesson_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
 
 def train(crops: Path, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time, writing `checkpoint` every few."""
-    lessons = Lessons.load(crops)
+    lessons, where = Lessons.load(crops), device()
     run = Run.begin(fixed(Embedder), checkpoint, minutes, peak=PHASES[0].peak, resume=resume)
-    network, where = compiled(run.network), device()
     random = run.random()
-    with tqdm(unit="crop", mininterval=10) as bar:
-        while run.clock.progress < 1:
-            phase = phase_at(run.clock.progress)
-            run.peak = phase.peak
-            crops_now, wanted = lessons.draw(random, BATCH, phase)
-            x = disturb(crops_now, random, where, phase.how)
-            with torch.autocast(where.type, torch.bfloat16):
-                vectors = network(x)
-            loss = lesson_loss(vectors, torch.from_numpy(wanted).to(where))
-            run.advance(loss)
-            bar.update(BATCH)
-            if run.step % 20 == 0:
-                bar.set_postfix(
-                    step=run.step, loss=f"{loss.item():.3f}", done=f"{run.clock.progress:.1%}"
-                )
-    run.save()
+
+    def lesson(network: Network) -> Tensor:
+        phase = phase_at(run.clock.progress)
+        run.peak = phase.peak
+        faces, wanted = lessons.draw(random, BATCH, phase)
+        vectors = network(disturb(faces, random, where, phase.how))
+        return lesson_loss(vectors, torch.from_numpy(wanted).to(where))
+
+    run.practise(lesson, samples=BATCH, unit="crop")

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
-from tqdm import tqdm
 
 from app.vision.geometry import Floats, Matrix, box_matrix, warp
 from models.training.data import Image
@@ -18,7 +17,7 @@ from models.training.labels import labelled_68, labelled_aflw
 from models.training.masks import draw
 from models.training.networks import Landmarks
 from models.training.optics import blur
-from models.training.runs import Run, compiled, device, fixed
+from models.training.runs import Network, Run, device, fixed
 from models.training.scenes import MIRRORED, Scene, scenes
 
 Rng = np.random.Generator
@@ -141,18 +140,10 @@ def train(data: Path, prepared: Path, checkpoint: Path, minutes: float, *, resum
     labelled, taught = gather(data, prepared)
     where = device()
     run = Run.begin(fixed(Landmarks), checkpoint, minutes, peak=PEAK_RATE, resume=resume)
-    network = compiled(run.network)
     random = run.random()
-    with tqdm(unit="face", mininterval=10) as bar:
-        while run.clock.progress < 1:
-            pixels, shares = draw_batch(labelled, taught, random, where)
-            with torch.autocast(where.type, torch.bfloat16):
-                found = network(pixels)
-            loss = 100 * nnf.smooth_l1_loss(found.float(), shares, beta=0.02)
-            run.advance(loss)
-            bar.update(BATCH)
-            if run.step % 20 == 0:
-                bar.set_postfix(
-                    step=run.step, loss=f"{loss.item():.3f}", done=f"{run.clock.progress:.1%}"
-                )
-    run.save()
+
+    def lesson(network: Network) -> Tensor:
+        pixels, shares = draw_batch(labelled, taught, random, where)
+        return 100 * nnf.smooth_l1_loss(network(pixels).float(), shares, beta=0.02)
+
+    run.practise(lesson, samples=BATCH, unit="face")

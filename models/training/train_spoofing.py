@@ -18,7 +18,7 @@ from models.training.data import Image, load
 from models.training.errors import NoPicturesError
 from models.training.labels import is_printed
 from models.training.networks import Spoofing
-from models.training.runs import Run, compiled, device, fixed
+from models.training.runs import Network, Run, device, fixed
 
 Rng = np.random.Generator
 
@@ -230,21 +230,12 @@ def _defocused(x: Tensor, random: Rng) -> Tensor:
 
 def train(lessons: Lessons, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time."""
-    where = device()
-    tutor = Tutor(lessons, where)
+    tutor = Tutor(lessons, device())
     run = Run.begin(fixed(Spoofing), checkpoint, minutes, peak=PEAK_RATE, resume=resume)
-    network = compiled(run.network)
     random = run.random()
-    with tqdm(unit="view", mininterval=10) as bar:
-        while run.clock.progress < 1:
-            x, truth = tutor.draw(random)
-            with torch.autocast(where.type, torch.bfloat16):
-                raw = network(x)
-            loss = nnf.cross_entropy(raw.float(), truth, label_smoothing=0.05)
-            run.advance(loss)
-            bar.update(BATCH)
-            if run.step % 20 == 0:
-                bar.set_postfix(
-                    step=run.step, loss=f"{loss.item():.3f}", done=f"{run.clock.progress:.1%}"
-                )
-    run.save()
+
+    def lesson(network: Network) -> Tensor:
+        x, truth = tutor.draw(random)
+        return nnf.cross_entropy(network(x).float(), truth, label_smoothing=0.05)
+
+    run.practise(lesson, samples=BATCH, unit="view")

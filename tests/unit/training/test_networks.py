@@ -1,6 +1,8 @@
 """What leaves training answers as it did in training; only where PyTorch is installed."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +39,31 @@ def test_a_killed_run_resumes_where_it_stood(tmp_path: Path):
     assert second.clock.before > 0
     for name, value in first.network.state_dict().items():
         assert torch.equal(second.network.state_dict()[name], value)
+
+
+@dataclass
+class FiveSteps:
+    """A clock whose time is up after five steps."""
+
+    run: Any
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, float(self.run.step) / 5)
+
+    @property
+    def spent(self) -> float:
+        return 0.0
+
+
+def test_lessons_go_on_until_the_time_is_up_and_the_last_weights_are_kept(tmp_path: Path):
+    run = _run(torch.nn.Linear(3, 2), tmp_path / "a.pt")
+    run.clock = FiveSteps(run)
+    run.practise(
+        lambda network: network(torch.rand(2, 3)).float().square().mean(), samples=2, unit="row"
+    )
+    assert run.step == 5
+    assert runs.read_checkpoint(tmp_path / "a.pt", torch.nn.Linear(3, 2))["step"] == 5
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path):
