@@ -25,13 +25,15 @@ def speed(context: typer.Context) -> None:
     _run("benchmarks.speed", context.args)
 
 
-@app.command("load", context_settings=PASS_ON)
+@app.command("load", context_settings=PASS_ON, epilog="Example: facereco bench load --help")
 def load(context: typer.Context) -> None:
     """Throughput and latency under load, of every operation; `--help` names the options."""
     _run("benchmarks.load", context.args)
 
 
-@app.command("sizing", context_settings=PASS_ON)
+@app.command(
+    "sizing", context_settings=PASS_ON, epilog="Example: facereco bench sizing --groups 50"
+)
 def sizing(context: typer.Context) -> None:
     """What so many requests and groups need, from unit costs of this machine."""
     _run("benchmarks.sizing", context.args)

@@ -105,6 +105,14 @@ def test_every_command_is_in_the_readme(name):
     assert any(all(re.search(rf"[` ]{word}[` ]", row) for word in rest) for row in rows), name
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_an_example(name):
+    """In its `epilog`; that the command understands it is tried in tests/unit/cli."""
+    example = COMMANDS[name].epilog or ""
+
+    assert re.fullmatch(rf"Example: (?:[A-Z_]+=\S+ )?facereco {name}\b.*", example)
+
+
 def printed():
     """Every code with its token, of every edition."""
     tables = (table for table in vars(codes).values() if isinstance(table, Mapping))
