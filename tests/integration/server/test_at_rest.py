@@ -20,7 +20,7 @@ from app.storage.stores import Storage, open_storage
 from app.storage.tables import faces, groups
 from app.storage.vault import Place, Sealed
 from tests.integration.server.processes import Client, ServerProcess, command_here, image
-from tests.integration.storage.test_at_rest import BLOCK, holds_any
+from tests.integration.storage.test_at_rest import BLOCK, Sought, holds_any
 
 HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,}")
 
@@ -130,11 +130,12 @@ def look_for_vectors(data: Path, url: str | None, count: int) -> None:
         server.kill()
     remains = left_behind(data, address)
     everything = b"".join(vector.tobytes() for vector in vectors)
+    sought = Sought(everything)
 
     hits = [
         name
         for name, content in remains.items()
-        if any(holds_any(form, everything) for form in spelled(content))
+        if any(sought.is_in(form) for form in spelled(content))
     ]
 
     assert len(vectors) == count
