@@ -23,7 +23,11 @@ _NONCE = bytes(12)
 
 
 class SealedPageTokens:
-    """Satisfies `PageTokens`. A token is good for `ttl` seconds of `clock`."""
+    """Satisfies `PageTokens`. A token is good for `ttl` seconds of `clock`.
+
+    Clocks differ and are set back: one out of the future is good if it is ahead by `ttl` at most,
+    so no token ever lives longer than twice that.
+    """
 
     def __init__(
         self, vault: Vault, *, ttl: float = 86_400.0, clock: Callable[[], float] = time.time
@@ -53,7 +57,7 @@ class SealedPageTokens:
         except (InvalidTag, ValueError):
             raise InvalidPageToken from None
         fields = json.loads(content)
-        if fields["expires"] < self._clock():
+        if not 0 <= fields["expires"] - self._clock() <= 2 * self._ttl:
             raise InvalidPageToken
         return Cursor(limit=fields["limit"], after=fields["after"], filters=fields["filters"])
 

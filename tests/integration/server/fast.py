@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,12 +17,21 @@ from tests.integration.server.processes import START, ServerProcess, environment
 
 
 class Foundry:
-    """The program that forks servers; `close` ends it, not the servers."""
+    """The program that forks servers; `close` ends it, not the servers.
 
-    def __init__(self) -> None:
+    `surroundings` are in its environment and in that of every server.
+    """
+
+    def __init__(self, surroundings: Mapping[str, str] | None = None) -> None:
+        self._surroundings = dict(surroundings or {})
         self._program = subprocess.Popen(
             [sys.executable, "-P", "-m", "tests.integration.server.fast_server"],
-            env={**environment(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env={
+                **environment(),
+                **self._surroundings,
+                "OPENBLAS_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -32,7 +41,7 @@ class Foundry:
     def order(self, arguments: Sequence[str], out: Path, err: Path, **settings: str) -> int:
         """Start `facereco ARGUMENTS`; its process id."""
         order = {
-            "env": environment(**settings),
+            "env": {**environment(**settings), **self._surroundings},
             "arguments": list(arguments),
             "out": str(out),
             "err": str(err),

@@ -84,6 +84,18 @@ def test_a_token_expires(tokens: SealedPageTokens, clock: Clock):
         tokens.read(SCOPE, token)
 
 
+def test_a_clock_that_was_set_back_never_makes_a_token_live_longer_than_twice(
+    tokens: SealedPageTokens, clock: Clock
+):
+    token = tokens.issue(SCOPE, CURSOR)
+
+    clock.now -= 60
+    assert tokens.read(SCOPE, token) == CURSOR
+    clock.now -= 1
+    with pytest.raises(InvalidPageToken):
+        tokens.read(SCOPE, token)
+
+
 def test_a_token_of_another_server_is_refused(tokens: SealedPageTokens):
     other = Vault(Keyset.generate(), "database", bytes(range(50, 82)))
 
