@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ from urllib.parse import quote
 import pytest
 
 from app.cli.__main__ import main
+from app.conformance import http
+from app.conformance.http import Credentials, Request, Server
 from app.conformance.pictures import crowd
 from tests.integration.server.processes import (
     COMMAND,
@@ -244,6 +247,59 @@ def test_a_server_that_answers_html_differs_in_everything(capfd, monkeypatch):
     assert re.search(r"GET /groups +documented request +body +differs: .*found not JSON", output)
     assert "could not be removed: facereco-check-" in errors
     assert " 0 as documented" in output
+
+
+DRIPS = {
+    "its head": b"HTTP/1.1 200 OK\r\nX-Endless: ",
+    "its body": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("begun", DRIPS.values(), ids=DRIPS)
+def test_a_server_whose_answer_drips_for_ever_is_given_up(begun):
+    with dripping(begun, b" ", pause=0.02) as base, asked(base, timeout=0.4) as server:
+        began = time.monotonic()
+        answers = [server.ask(Request("GET", "/groups")) for _ in range(2)]
+
+    assert [answer.problem for answer in answers] == ["no answer within 0.4 s"] * 2
+    assert time.monotonic() - began < 5.0
+
+
+def test_a_server_whose_answer_never_ends_is_given_up(monkeypatch):
+    monkeypatch.setattr(http, "MOST_BYTES", 100_000)
+    flood = dripping(DRIPS["its body"], b" " * 50_000, pause=0.0)
+    with flood as base, asked(base, timeout=30.0) as server:
+        answer = server.ask(Request("GET", "/groups"))
+
+    assert answer.problem == "an answer of more than 100,000 bytes"
+
+
+def asked(base: str, *, timeout: float) -> Server:
+    return Server(base, "/v2.0/appkeys", Credentials("key", "secret"), timeout=timeout)
+
+
+@contextmanager
+def dripping(begun: bytes, drop: bytes, *, pause: float) -> Iterator[str]:
+    """A server that begins an answer, and goes on with drops until it is left; its base URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=listener.accept()[:1], daemon=True).start()
+
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            connection.recv(65_536)
+            connection.sendall(begun)
+            while True:
+                connection.sendall(drop)
+                time.sleep(pause)
+
+    threading.Thread(target=answer, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def test_a_server_that_never_answers_is_given_up(capfd, monkeypatch):
