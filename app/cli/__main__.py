@@ -13,6 +13,7 @@ from app.cli import (
     calibrate,
     check,
     doctor,
+    evidence,
     importing,
     keys,
     migrating,
@@ -49,6 +50,7 @@ app.command("train", context_settings=PASS_ON, epilog="Example: facereco train -
 )
 app.command("import", epilog=f"Example: {importing.EXAMPLE}")(importing.import_photos)
 app.command("migrate", epilog=f"Example: {migrating.EXAMPLE}")(migrating.migrate)
+app.command("evidence", epilog=f"Example: {evidence.EXAMPLE}")(evidence.evidence)
 app.command("openapi", epilog="Example: facereco openapi --revision v2.0 --out v2.json")(
     openapi.export
 )

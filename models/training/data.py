@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from app.intake.pairs import PICTURE_SUFFIXES, Pair, read_pairs
 from models.training.errors import NoPicturesError
@@ -48,10 +49,10 @@ def pictures(root: Path) -> list[Picture]:
 
 
 def load(path: Path) -> Image | None:
-    """The picture's pixels, or None when the file is no readable picture."""
+    """The picture's pixels as a viewer shows them, or None when the file is no readable picture."""
     try:
         with PillowImage.open(path) as file:
-            return np.asarray(file.convert("RGB"))
+            return np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
     except (OSError, ValueError, SyntaxError):
         return None
 
