@@ -28,7 +28,7 @@ class Section:
 
     title: str
     notes: list[str] = field(default_factory=list)
-    tables: list[tuple[Sequence[str], list[Sequence[str]]]] = field(default_factory=list)
+    tables: list[tuple[Sequence[str], Sequence[Sequence[str]]]] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     figures: dict[str, object] = field(default_factory=dict)
 

@@ -74,13 +74,14 @@ def builtin() -> tuple[Shot, ...]:
     """The astronaut of scikit-image and the six people of insightface's group photo."""
     from skimage import data
 
-    astronaut = np.ascontiguousarray(data.astronaut())
+    astronaut = np.ascontiguousarray(data.astronaut())  # type: ignore[no-untyped-call]  # it has no types
     shots = list(_shots("astronaut", astronaut, (224.0, 115.0), 120.0))
     package = find_spec("insightface")
     if package is not None and package.origin is not None:
         crowd = load(Path(package.origin).parent / "data" / "images" / "t1.jpg")
-        for number, place in enumerate(_CROWD) if crowd is not None else ():
-            shots += _shots(f"person {number + 1} of t1", crowd, place, 130.0)
+        if crowd is not None:
+            for number, place in enumerate(_CROWD):
+                shots += _shots(f"person {number + 1} of t1", crowd, place, 130.0)
     return tuple(shots)
 
 

@@ -4,9 +4,12 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from app.domain.calibration import Table
 from app.domain.fitting import Ranked, Trials, cross
@@ -230,10 +233,8 @@ def detection(pack: PackUnderTest, faces: Faces, pictures: Pictures) -> Section:
         f"{len(chosen)} photos shown smaller and turned; a face counts as found where it was found "
         "in the photo as it is."
     )
-    by_size = {size: _found(pack, chosen, lambda i, f, s=size: _shrunk(i, f, s)) for size in SIZES}
-    by_turn = {
-        turn: _found(pack, chosen, lambda i, f, t=turn: _turned(pack, i, f, t)) for turn in TURNS
-    }
+    by_size = {size: _found(pack, chosen, partial(_shrunk, size=size)) for size in SIZES}
+    by_turn = {turn: _found(pack, chosen, partial(_turned, pack, turn=turn)) for turn in TURNS}
     for head, rates, axis in (
         ("face, px", by_size, plain("shorter side, px", 0, 100, 20)),
         ("turned by, degrees", by_turn, plain("degrees", -180, 90, 45)),
@@ -281,9 +282,7 @@ def _place(face: Detections) -> Place:
     return (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).min())
 
 
-def _shrunk(image: Image, face: Detections, size: int) -> tuple[Image, Place]:
-    from PIL import Image as PillowImage
-
+def _shrunk(image: Image, face: Detections, *, size: int) -> tuple[Image, Place]:
     centre, side = _place(face)
     scale = size / side
     shape = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -291,9 +290,9 @@ def _shrunk(image: Image, face: Detections, size: int) -> tuple[Image, Place]:
     return np.asarray(shown), (centre * scale, float(size))
 
 
-def _turned(pack: PackUnderTest, image: Image, face: Detections, turn: int) -> tuple[Image, Place]:
-    from pathlib import Path
-
+def _turned(
+    pack: PackUnderTest, image: Image, face: Detections, *, turn: int
+) -> tuple[Image, Place]:
     centre, side = _place(face)
     shown = turned(pack, image, Path(), degrees=float(turn))
     angle = np.radians(turn)
@@ -403,7 +402,7 @@ def _roll_errors(
 ) -> list[float]:
     errors = []
     for shot, face in chosen:
-        image, _ = _turned(pack, shot.image, face, turn)
+        image, _ = _turned(pack, shot.image, face, turn=turn)
         found = pack.central_face(image)
         if found is not None:
             told_roll = rolls(found.points)[0] - rolls(face.points)[0] - turn
