@@ -24,9 +24,6 @@ OF_THE_LAUNCHER = {"FACERECO_VENV"}
 BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 MOST_FACES = "faces reported of a picture, and `limit` of register, at most"
 
-# Documents that may come before the index and the other language know of them.
-AWAITED = {"evidence"}
-
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 SPAN = re.compile(r"`[^`]+`")
@@ -102,8 +99,7 @@ def test_every_link_leads_somewhere(page):
 def test_the_index_of_the_documents_names_each_of_them():
     named = set(links(DOCS / "README.md"))
 
-    pages = {page.name for page in DOCS.glob("*.md") if page.stem not in AWAITED}
-    assert pages - {"README.md"} <= named
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= named
 
 
 def test_the_documents_name_no_setting_that_does_not_exist():
@@ -196,7 +192,6 @@ def test_client_teams_are_told_the_limits_that_hold():
 KOREAN = {
     page: DOCS / "ko" / page.name if page.parent == DOCS else ROOT / "README.ko.md"
     for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
-    if page.stem not in AWAITED
 }
 IN_BOTH = pytest.mark.parametrize(
     ("english", "korean"), [pytest.param(*pair, id=pair[0].name) for pair in KOREAN.items()]
