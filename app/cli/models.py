@@ -41,7 +41,7 @@ def show(name: Name = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - 
     if as_json:
         typer.echo(json.dumps(row))
         return
-    typer.echo(f"{pack.name}: {pack.title}")
+    typer.echo(f"{catalog.called(pack)}: {pack.title}")
     typer.echo(f"licence         {pack.licence}")
     typer.echo(f"commercial use  {'allowed' if pack.commercial_use else 'not allowed'}")
     typer.echo(f"model version   {pack.model_version}")
@@ -72,7 +72,7 @@ def _catalog() -> PackCatalog:
 def _row(catalog: PackCatalog, pack: Pack) -> dict[str, object]:
     files = catalog.status(pack)
     return {
-        "name": pack.name,
+        "name": catalog.called(pack),
         "title": pack.title,
         "licence": pack.licence,
         "commercialUse": pack.commercial_use,

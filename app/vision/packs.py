@@ -41,38 +41,51 @@ class PackCatalog:
     An added folder may hold packs, be a pack itself, or hold loose weight files, also one level
     down: a folder of weights without a manifest serves every known pack whose hashes it matches.
 
+    Of several packs of one name the first is what the name means; the others, such as the weights
+    of an earlier release, are found by their model version, so that the groups made with them live.
+
     Raises:
-        ConfigurationError: a folder is missing, a manifest is wrong, or two differ under one name.
+        ConfigurationError: a folder is missing, a manifest is wrong, or two of one model version
+            differ in what they say of it.
     """
 
     def __init__(self, models_dir: Path, extra_paths: Sequence[Path] = ()) -> None:
         self._roots = [models_dir, *extra_paths]
-        self._packs: dict[str, Pack] = {}
+        self._named: dict[str, Pack] = {}
+        self._versions: dict[ModelVersion, Pack] = {}
         for root in self._roots:
             for path in _manifests(root):
                 self._add(load_manifest(path))
-        self._versions = {pack.model_version: pack for pack in reversed(self._packs.values())}
 
     def _add(self, pack: Pack) -> None:
-        known = self._packs.setdefault(pack.name, pack)
+        self._named.setdefault(pack.name, pack)
+        known = self._versions.setdefault(pack.model_version, pack)
         if known != pack:
             raise ConfigurationError(
                 f"two model packs are named {pack.name!r}: {known.folder} and {pack.folder}"
             )
 
     def packs(self) -> list[Pack]:
-        """Every pack by name, also those whose weights are not here."""
-        return [self._packs[name] for name in sorted(self._packs)]
+        """Every pack by name, also those whose weights are not here; what the name means first."""
+        return sorted(self._versions.values(), key=lambda p: (p.name, self.called(p) != p.name))
+
+    def called(self, pack: Pack) -> str:
+        """What `get` finds it by: its name, or its model version where another has the name."""
+        return pack.name if self._named[pack.name] is pack else pack.model_version
 
     def get(self, name: str) -> Pack:
-        """Raises `ConfigurationError` when no pack has this name."""
-        try:
-            return self._packs[name]
-        except KeyError:
-            known = ", ".join(sorted(self._packs)) or "none"
+        """The pack of a name or a model version.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        pack = self._named.get(name) or self._versions.get(ModelVersion(name))
+        if pack is None:
+            known = ", ".join(sorted(self._named)) or "none"
             raise ConfigurationError(
                 f"no model pack is named {name!r} (known: {known}); set FACERECO_MODEL"
-            ) from None
+            )
+        return pack
 
     def by_version(self, version: ModelVersion) -> Pack:
         """Raises `ModelUnavailable` when no pack makes vectors of this version."""

@@ -27,7 +27,7 @@ class Shelf:
     def _described(self, pack: Pack) -> PackStatus:
         files = self._catalog.status(pack)
         return PackStatus(
-            name=pack.name,
+            name=self._catalog.called(pack),
             title=pack.title,
             licence=pack.licence,
             commercial_use=pack.commercial_use,

@@ -122,7 +122,24 @@ def test_the_same_pack_twice_is_one_pack(models, tmp_path):
     assert [pack.name for pack in catalog.packs()] == ["tiny"]
 
 
-def test_two_packs_of_one_name_are_refused(models, tmp_path):
+def test_earlier_weights_of_a_pack_are_found_by_their_version(models, tmp_path):
+    newer = PackCatalog(models).get("tiny")
+    shutil.copytree(models / "tiny", tmp_path / "kept" / "tiny")
+    written = (tmp_path / "kept" / "tiny" / "pack.toml").read_text()
+    earlier = written.replace(newer.embedder.sha256, "0" * 64)
+    (tmp_path / "kept" / "tiny" / "pack.toml").write_text(earlier)
+
+    catalog = PackCatalog(models, [tmp_path / "kept"])
+    first, second = catalog.packs()
+
+    assert catalog.get("tiny") == first == newer
+    assert second.folder == tmp_path / "kept" / "tiny"
+    assert catalog.by_version(second.model_version) == second
+    assert catalog.called(second) == second.model_version
+    assert catalog.get(second.model_version) == second
+
+
+def test_two_accounts_of_one_model_version_are_refused(models, tmp_path):
     folder = tmp_path / "extra" / "tiny"
     packs.write(folder, {**packs.manifest(folder, "tiny"), "licence": "another"})
 
