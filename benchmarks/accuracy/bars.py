@@ -12,17 +12,20 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from app.domain.calibration import Table
 from app.domain.fitting import cross
 from app.domain.rates import Rate
 from app.domain.values import Image
 from app.intake.pairs import Pair, people_below
+from app.vision.geometry import Floats
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.pose import rolls, wrapped
-from benchmarks.accuracy.hardships import HARDSHIPS, Vectors, turned
+from benchmarks.accuracy.hardships import HARDSHIPS, Change, Vectors, turned
 from benchmarks.accuracy.promises import promises
 from models.training.data import dev_pairs, load
 from models.training.evaluate import WIDER_SIDE
@@ -31,6 +34,13 @@ from models.training.measures import detection
 from models.training.packs import PackUnderTest
 
 Figures = dict[str, object]
+
+
+class Known(Protocol):
+    """Gives the vector of a photo, None where no face is found."""
+
+    def of(self, path: Path, change: Change | None) -> Floats | None: ...
+
 
 PARTS = ("verification", "promises", "identification", "roll", "detection", "yaw")
 PROMISED = (80.0, 90.0, 95.0)
@@ -57,11 +67,8 @@ def verified(vectors: Vectors, pairs: Sequence[Pair], names: Sequence[str]) -> F
     return figures
 
 
-def promised(
-    vectors: Vectors, photos: Sequence[tuple[str, Path]], table: PackCatalog, name: str
-) -> Figures:
+def promised(vectors: Known, photos: Sequence[tuple[str, Path]], read: Table) -> Figures:
     """How often strangers reach what the pack promises, among all photos of some people."""
-    read = table.table(table.get(name))
     if read.rates is None:
         return {}
     known = [(person, vectors.of(path, None)) for person, path in photos]
@@ -75,7 +82,7 @@ def promised(
     }
 
 
-def identified(vectors: Vectors, photos: Sequence[tuple[str, Path]]) -> Figures:
+def identified(vectors: Known, photos: Sequence[tuple[str, Path]]) -> Figures:
     """Rank 1 among people of whom one photo is enrolled; the next one of each is looked for."""
     people: dict[str, list[Path]] = {}
     for person, path in photos:
@@ -84,7 +91,7 @@ def identified(vectors: Vectors, photos: Sequence[tuple[str, Path]]) -> Figures:
     chosen = sorted(people.items(), key=lambda known: (len(known[1]) < 2, known[0]))[:ENROLLED]
     enrolled = [vectors.of(own[0], None) for _, own in chosen]
     width = next(len(vector) for vector in enrolled if vector is not None)
-    gallery = np.stack([np.zeros(width) if one is None else one for one in enrolled])
+    gallery = np.stack([np.zeros(width, np.float32) if one is None else one for one in enrolled])
     hits, trials = 0, 0
     for at, (_, own) in enumerate(chosen):
         if len(own) > 1:
@@ -113,11 +120,13 @@ def rolled(pack: PackUnderTest, photos: Sequence[Path]) -> Figures:
     for path in tqdm(photos, desc="roll", mininterval=5):
         image = load(path)
         straight = None if image is None else _roll(pack, image)
-        for turn in TURNS if image is not None and straight is not None else ():
+        if image is None or straight is None:
+            continue
+        for turn, some in errors.items():
             roll = _roll(pack, turned(pack, image, path, degrees=turn))
             missing += roll is None
             if roll is not None:
-                errors[turn].append(abs(float(wrapped(np.array(roll - straight - turn)))))
+                some.append(abs(float(wrapped(np.array(roll - straight - turn)))))
     everything = [error for some in errors.values() for error in some]
     return {
         "photos": len(photos),
@@ -126,7 +135,7 @@ def rolled(pack: PackUnderTest, photos: Sequence[Path]) -> Figures:
         "within_3_degrees": Rate(sum(e <= 3.0 for e in everything), len(everything)).as_json(),
         "face_not_found": missing,
         "median_error_by_turn": {
-            f"{t:g}": round(float(np.median(e)), 3) for t, e in errors.items()
+            f"{turn:g}": round(float(np.median(some)), 3) for turn, some in errors.items()
         },
     }
 
@@ -170,7 +179,9 @@ def _yaws(pack: PackUnderTest, data: Path) -> Iterator[tuple[int, float, float]]
         if image is None:
             continue
         width = image.shape[1]
-        other = (label * np.float32((-1, 1)) + np.float32((width - 1, 0)))[[1, 0, 2, 4, 3]]
+        other = (label * np.array((-1, 1), np.float32) + np.array((width - 1, 0), np.float32))[
+            [1, 0, 2, 4, 3]
+        ]
         mirror = np.ascontiguousarray(image[:, ::-1])
         yaws = [_yaw(pack, image, label), _yaw(pack, mirror, other)]
         if yaws[0] is not None and yaws[1] is not None:
