@@ -205,7 +205,7 @@ def origin(url: str) -> str:
 def _read(response: httpx.Response) -> Answer:
     """Raises what the client raises."""
     kind, content = response.headers.get("content-type", ""), bytearray()
-    for part in response.iter_raw():
+    for part in response.iter_bytes():
         content += part
         if len(content) > MOST_BYTES:
             problem = f"an answer of more than {MOST_BYTES:,} bytes"

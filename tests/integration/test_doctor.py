@@ -13,15 +13,14 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from typer.testing import CliRunner
 
-from app.cli.__main__ import app
 from app.cli.checkup import CHECKS, Installation, State, findings
 from app.domain.values import ModelVersion
 from app.settings import Settings
 from app.storage.groups import SqlGroupStore
 from app.storage.stores import open_storage
 from app.vision.packs import MODELS, PackCatalog
+from tests.integration.server.processes import command_here
 
 STARTER = PackCatalog(MODELS).get("starter").model_version
 
@@ -272,8 +271,7 @@ def test_an_open_address_is_told(data):
 
 
 def run(*arguments, **settings):
-    given = {f"FACERECO_{name.upper()}": value for name, value in settings.items()}
-    return CliRunner().invoke(app, ["doctor", *arguments], env=given)
+    return command_here("doctor", *arguments, **settings)
 
 
 def test_a_sound_installation_ends_with_0_and_tells_every_check(data):

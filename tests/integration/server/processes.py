@@ -16,10 +16,12 @@ from typing import Any, Self
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from app.cli.__main__ import app
+from app.telemetry import logs
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-P", "-m", "app.cli")
@@ -50,9 +52,14 @@ def command(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
 
 
 def command_here(*arguments: str, **settings: str) -> Result:
-    """The same within this process, for tests of what it does: starting one takes longer."""
+    """The same within this process, for tests of what it does: starting one takes longer.
+
+    The log of this process stays as it is: what a command set up would end with the command.
+    """
     given = {f"FACERECO_{name.upper()}": value for name, value in settings.items()}
-    return CliRunner().invoke(app, arguments, env=given)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(logs, "configure", lambda _level: None)
+        return CliRunner().invoke(app, arguments, env=given)
 
 
 @dataclass

@@ -102,9 +102,10 @@ def sqlite(data: Path) -> str:
 
 
 def cut_a_migration(house: House) -> None:
-    """The newest migration, of a database that holds faces."""
+    """The newest migrations, of a database that holds faces."""
     engine = create_engine(house.url.replace("sqlite://", "sqlite+pysqlite://"))
     with engine.begin() as connection:
+        connection.execute(text("DROP TABLE calibrations"))
         connection.execute(text("ALTER TABLE key_checks DROP COLUMN retired"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     house.killed(FaultPoint.MIGRATING, "serve", "--port", "0")
