@@ -37,11 +37,16 @@ class Witness:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("request", self._asked)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.on("requestfailed", self._failed)
         self.page.on("console", lambda said: self._heard(said.type, said.text))
 
     def _asked(self, request: Request) -> None:
         self.hosts.add(urlsplit(request.url).netloc)
+
+    def _failed(self, request: Request) -> None:
+        # A reload ends what the page before it still fetched: that is nobody's fault.
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"{request.url} {request.failure}")
 
     def _heard(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"}:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from app.cli.benching import app
 from app.domain.values import ImageLimits
 from app.intake.decoders import Decoders
+from app.telemetry import logs
 from app.vision.packs import MODELS, PackCatalog
 from benchmarks.speed import bars, parts
 from benchmarks.speed.drawing import draw
@@ -138,6 +139,7 @@ def test_progress_is_a_line_a_section_where_nobody_watches(capsys):
 
 def test_the_command_hands_all_options_to_the_suite(monkeypatch):
     monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(logs, "configure", lambda _level: None)  # the suite is run in this process
 
     done = CliRunner().invoke(app, ["speed", "--help"])
 
