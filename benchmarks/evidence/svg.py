@@ -1,5 +1,6 @@
 """Draws curves and bars as SVG text, so that a page needs nothing beside itself."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -35,6 +36,13 @@ def plain(title: str, low: float, high: float, step: float) -> Axis:
     count = round((high - low) / step)
     values = [low + step * at for at in range(count + 1)]
     return Axis(title, low, high, [(value, f"{value:g}") for value in values])
+
+
+def upwards(title: str, highest: float, most: int = 5) -> Axis:
+    """An axis from 0 to `highest` or a little more, with up to `most` ticks of round numbers."""
+    power = 10.0 ** math.floor(math.log10(highest / most))
+    step = next(s for s in (power, 2 * power, 5 * power, 10 * power) if s * most >= highest)
+    return plain(title, 0.0, step * math.ceil(highest / step), step)
 
 
 @dataclass(slots=True)

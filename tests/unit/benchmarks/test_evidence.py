@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from app.domain.calibration import Calibration, Table
 from app.domain.rates import Rate
 from benchmarks.evidence.page import Section, page, told
 from benchmarks.evidence.pictures import people_of
-from benchmarks.evidence.sections import strangers
-from benchmarks.evidence.svg import Chart, plain
+from benchmarks.evidence.sections import Faces, strangers, verification
+from benchmarks.evidence.svg import Chart, plain, upwards
 
 main = importlib.import_module("benchmarks.evidence.__main__").main
 
@@ -35,6 +36,39 @@ def test_what_lies_beyond_an_axis_is_drawn_at_its_end():
     [points] = re.findall(r'points="([^"]+)"', chart().svg())
 
     assert points.split()[1].endswith(",20.0")  # the upper edge
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [
+        (13.3333, ["0", "5", "10", "15"]),
+        (1.0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (0.07, ["0", "0.02", "0.04", "0.06", "0.08"]),
+        (52.0, ["0", "20", "40", "60"]),
+    ],
+)
+def test_ticks_are_round_numbers_up_to_above_the_highest(highest, ticks):
+    axis = upwards("density", highest)
+
+    assert [text for _, text in axis.ticks] == ticks
+    assert axis.high >= highest
+
+
+def faces(spread: float) -> Faces:
+    """Five photos each of eight people, whose vectors lie `spread` around them."""
+    random = np.random.default_rng(2)
+    own = np.repeat(np.eye(8), 5, axis=0)
+    vectors = own + random.normal(size=(40, 8)) * spread
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Faces([], [], vectors.astype(np.float32), [str(n // 5) for n in range(40)], 0)
+
+
+@pytest.mark.parametrize(("spread", "drawn"), [(0.01, 1), (0.5, 2)])
+def test_a_curve_of_errors_is_drawn_where_there_were_some(spread, drawn):
+    section = verification(faces(spread), Table(Calibration([-1, 0, 1], [0, 50, 100]), None))
+
+    assert len(section.pictures) == drawn
+    assert any("no curve" in note for note in section.notes) == (drawn == 1)
 
 
 def test_a_page_needs_nothing_beside_itself_and_escapes_what_it_shows():
