@@ -1,7 +1,7 @@
 """Where the faces are: networks that find them, and how a picture of any size is shown to one."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,9 +47,20 @@ class Network(Protocol):
 class FaceFinder:
     """Shows pictures of any size to a network: large ones shrunk, small ones never enlarged."""
 
-    def __init__(self, network: Network, max_side: int, *, least: float = 0.6) -> None:
-        """`least` is the score from which the network takes something for a face."""
+    def __init__(
+        self,
+        network: Network,
+        max_side: int,
+        *,
+        least: float = 0.6,
+        turns: Sequence[float] = TURNS,
+    ) -> None:
+        """`least` is the score from which the network takes something for a face.
+
+        By each of `turns` a picture is turned that shows none as it is.
+        """
         self._network = network
+        self._turns = tuple(turns)
         self._certain = least + CERTAIN_SHARE * (1.0 - least)
         self.max_side = min(max_side, *(network.fixed or (max_side,)))
 
@@ -62,6 +73,8 @@ class FaceFinder:
         return self._surer(found, self._turned(image)) if self._doubts(image, found) else found
 
     def _doubts(self, image: Image, found: Detections) -> bool:
+        if not self._turns:
+            return False
         side = self._shown_side(image, found)
         return side == 0.0 or (side >= DOUBTED_FACE and _best(found) <= self._certain)
 
@@ -72,7 +85,9 @@ class FaceFinder:
         """Faces of the picture turned as it shows them most certainly."""
         diagonal = min(self.max_side, math.ceil(TURNED_LOOK_SIDE * math.sqrt(2.0)))
         shown, scale = _shrunk(image, int(diagonal / math.sqrt(2.0)))
-        looks = [self._turned_look(shown, turn).moved(shift=0.0, scale=scale) for turn in TURNS]
+        looks = [
+            self._turned_look(shown, turn).moved(shift=0.0, scale=scale) for turn in self._turns
+        ]
         return max(looks, key=_best)
 
     def _turned_look(self, shown: Image, turn: float) -> Detections:

@@ -266,7 +266,7 @@ def detection(pack: PackUnderTest, faces: Faces, pictures: Pictures) -> Section:
 
 
 def _labelled(found: measures.Detection) -> Sequence[str]:
-    return told(found.recall(50)), f"{len(found.false_scores) / max(found.photos, 1):.3f}"
+    return told(found.recall(50)), f"{found.false_a_photo():.3f}"
 
 
 Place = tuple[np.ndarray, float]

@@ -97,6 +97,7 @@ def test_more_false_faces_than_allowed_raise_the_threshold_that_is_read(tmp_path
     assert measured.recall(50).value == 1.0
     assert measured.strict_threshold == pytest.approx(0.8)
     assert measured.recall(50, threshold=measured.strict_threshold).value == 0.0
+    assert [measured.false_a_photo(side) for side in (0, 60, 61)] == [1.0, 1.0, 0.0]
 
 
 def test_an_entry_without_faces_does_not_shift_the_next_one(tmp_path: Path):

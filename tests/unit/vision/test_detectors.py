@@ -192,6 +192,15 @@ def test_looks_from_every_side_at_nobody_find_nobody():
     assert len(eye.shown) == 7
 
 
+def test_a_picture_is_turned_only_by_what_was_asked_for():
+    eye = Eye(*[NOTHING] * 3)
+
+    found = FaceFinder(eye, 640, turns=(90.0,)).detect(np.ones((90, 60, 3), np.uint8))
+
+    assert len(found) == 0
+    assert [canvas.shape[:2] for canvas in eye.shown] == [(96, 64), (192, 160), (64, 96)]
+
+
 class Tall:
     """A network that finds one block of light, taller than wide: a face that stands upright."""
 
