@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).resolve().parents[1]
 KINDS = ("embedder", "detector", "landmarks", "attributes", "spoofing")
-BLENDS = 72_000
+INVENTIONS = 150_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,14 +88,14 @@ def _step(
 
 
 def prepare(asked: argparse.Namespace) -> None:
-    """Crops and teacher vectors of every face, and of faces blended from two."""
-    from models.training import crops, data
+    """Crops and teacher vectors of every face, and of faces invented from them."""
+    from models.training import crops, data, inventions
     from models.training.teachers import Teachers
 
     found = data.pictures(asked.data)
     teachers = Teachers.load(MODELS, asked.teachers)
     crops.prepare(found, asked.data, teachers, asked.out)
-    crops.blends(asked.out, teachers, BLENDS)
+    inventions.prepare(asked.out, teachers, INVENTIONS)
 
 
 def realign(asked: argparse.Namespace) -> None:
