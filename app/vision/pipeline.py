@@ -24,7 +24,7 @@ from app.vision.detectors import NETWORKS, FaceFinder
 from app.vision.embedders import embedder
 from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
-from app.vision.manifests import Pack, Weights
+from app.vision.manifests import DetectorSection, Pack, Weights
 from app.vision.parts import Embedder, Finder, Poser, Reader, Refiner
 from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
 from app.vision.quality import Grade, grades
@@ -57,9 +57,8 @@ class Pipeline:
         def session(weights: Weights) -> Session:
             return sessions.open(pack, weights).session
 
-        network = NETWORKS[pack.detector.family](session(pack.detector), pack.detector)
         return cls(
-            finder=FaceFinder(network, pack.detector.max_side, least=pack.detector.score_threshold),
+            finder=_finder(session(pack.detector), pack.detector),
             embedder=embedder(sessions.open(pack, pack.embedder), pack.embedder),
             landmarks=Retail0009(session(pack.landmarks)) if pack.landmarks else None,
             pose=Adas0001(session(pack.pose)) if pack.pose else None,
@@ -170,6 +169,15 @@ class Pipeline:
             vectors = self.embedder.embed(image, points[chosen])
         known: dict[int, Embedding] = dict(zip(chosen, vectors, strict=True))
         return [replace(face, embedding=known.get(row)) for row, face in enumerate(faces)]
+
+
+def _finder(session: Session, section: DetectorSection) -> FaceFinder:
+    return FaceFinder(
+        NETWORKS[section.family](session, section),
+        section.max_side,
+        least=section.score_threshold,
+        enlarged=section.enlarged_side,
+    )
 
 
 def largest(found: Detections, width: int, height: int, limit: int) -> Detections:
