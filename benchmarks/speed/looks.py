@@ -41,7 +41,13 @@ def finders(catalog: PackCatalog, pack: Pack) -> tuple[FaceFinder, FaceFinder]:
     section = pack.detector
     network = NETWORKS[section.family](SessionPool(catalog).open(pack, section).session, section)
     served, upright = (
-        FaceFinder(network, section.max_side, least=section.score_threshold, turns=turns)
+        FaceFinder(
+            network,
+            section.max_side,
+            least=section.score_threshold,
+            turns=turns,
+            enlarged=section.enlarged_side,
+        )
         for turns in (TURNS, ())
     )
     return served, upright
