@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from app.vision.geometry import Detections, Floats
 from models.training.data import Image, Picture, load

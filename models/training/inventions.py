@@ -8,7 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from app.vision.geometry import Floats
 from models.training.crops import teacher_view, trainable
@@ -69,8 +69,9 @@ def _mixed(faces: Field, random: Rng) -> Field:
     """The weighted sum of (n, 128, 128, 3); weights change smoothly over the face."""
     grid = random.integers(2, 6), random.integers(1, 5)
     heights = np.stack([_smooth(random.normal(size=grid)) for _ in faces])
-    weights = np.exp((heights - heights.max(0)) * random.uniform(*SHARPNESS))
-    weights /= weights.sum(0)
+    sharpness = np.float32(random.uniform(*SHARPNESS))
+    weights = np.exp((heights - heights.max(0)) * sharpness)
+    weights = weights / weights.sum(0)
     return np.asarray((faces * weights[..., None]).sum(0), np.float32)
 
 
@@ -81,7 +82,8 @@ def _bent(face: Field, random: Rng) -> Image:
     across = _smooth(random.normal(size=grid) * reach)
     down = _smooth(random.normal(size=grid) * reach)
     if random.random() < SYMMETRIC:
-        across, down = (across - across[:, ::-1]) / 2, (down + down[:, ::-1]) / 2
+        across = np.asarray((across - across[:, ::-1]) / 2, np.float32)
+        down = np.asarray((down + down[:, ::-1]) / 2, np.float32)
     places = np.arange(STORED, dtype=np.float32)
     middle = STORED / 2
     columns = (places[None] - middle) * random.uniform(1 - STRETCH, 1 + STRETCH) + middle
