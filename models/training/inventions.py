@@ -108,7 +108,12 @@ def prepare(out: Path, teacher: Teacher, count: int) -> None:
 
     Needs crops.npy there. Training takes every piece up as soon as it lies there; pieces that do
     already are kept.
+
+    Raises:
+        NoPicturesError: it is not.
     """
+    if not (out / "crops.npy").exists():
+        raise NoPicturesError(f"no crops.npy in {out}: the step prepare makes it")
     crops, chosen = np.load(out / "crops.npy", mmap_mode="r"), trainable(out)
     numbers = [n for n in range(-(-count // PIECE)) if not _crops_file(out, n).exists()]
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(numbers) * PIECE, mininterval=10) as bar:
@@ -161,7 +166,7 @@ class Inventions:
         """`count` crops (n, 128, 128, 3) and vectors (n, 256), from as many pieces as there are."""
         self._take_up()
         if not self._pieces:
-            raise NoPicturesError(f"no invented_crops-*.npy in {self.folder}")
+            raise NoPicturesError(f"no invented_crops-*.npy in {self.folder}: invent makes them")
         pieces = list(self._pieces.values())
         rows = [
             (crops[row], vectors[row])

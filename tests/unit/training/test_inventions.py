@@ -77,3 +77,8 @@ def test_a_run_takes_up_what_is_invented_while_it_goes_on(tmp_path: Path):
 def test_a_folder_without_inventions_is_told(tmp_path: Path):
     with pytest.raises(NoPicturesError, match="no invented_crops"):
         inventions.Inventions(tmp_path).draw(np.random.default_rng(0), 1)
+
+
+def test_nothing_is_invented_of_nobody(tmp_path: Path):
+    with pytest.raises(NoPicturesError, match=r"no crops\.npy"):
+        inventions.prepare(tmp_path, Mute(), 1)
