@@ -40,7 +40,7 @@ class Finds(Protocol):
 
 def readable(paths: Sequence[Path], what: str) -> Iterator[tuple[Path, Image]]:
     """The pictures among `paths` with a progress bar; broken files are passed over."""
-    for path in tqdm(paths, desc=what, mininterval=5):
+    for path in tqdm(paths, desc=what, mininterval=5, disable=not paths):
         image = load(path)
         if image is not None:
             yield path, image

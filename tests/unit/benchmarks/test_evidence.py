@@ -32,10 +32,17 @@ def test_a_chart_is_svg_with_its_title_ticks_and_names():
     assert {"Scores & more", "cosine", "0.5", "a <curve>", "dots"} <= set(texts)
 
 
+def test_a_single_curve_needs_no_name_beside_it():
+    made = Chart("Found", plain("px", 0, 1, 0.5), plain("share", 0, 1, 0.5))
+    made.curve("found", [(0.0, 0.0), (0.5, 1.0)])
+
+    assert ">found<" not in made.svg()
+
+
 def test_what_lies_beyond_an_axis_is_drawn_at_its_end():
     [points] = re.findall(r'points="([^"]+)"', chart().svg())
 
-    assert points.split()[1].endswith(",20.0")  # the upper edge
+    assert points.split()[1].endswith(",40.0")  # the upper edge
 
 
 @pytest.mark.parametrize(
