@@ -26,7 +26,7 @@ from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
 from app.vision.manifests import DetectorSection, Pack, Weights
 from app.vision.parts import Embedder, Finder, Poser, Reader, Refiner
-from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
+from app.vision.pose import Adas0001, Angles, rolls, steadied, turns_from_points
 from app.vision.quality import Grade, grades
 from app.vision.sessions import Session, SessionPool
 from app.vision.spoofing import Liveness, liveness
@@ -152,8 +152,11 @@ class Pipeline:
     def _turns(self, image: Image, found: Detections, attributes: Attributes | None) -> Angles:
         if self.pose:
             with Timed(Stage.POSE):
-                return self.pose.turns(image, found.boxes, found.points)
-        return attributes.turns if attributes else turns_from_points(found.points)
+                turns = self.pose.turns(image, found.boxes, found.points)
+                return steadied(turns, found.points)
+        if attributes:
+            return steadied(attributes.turns, found.points)
+        return turns_from_points(found.points)
 
     def _embedded(
         self, image: Image, points: Floats, faces: list[Face], wanted: Wanted

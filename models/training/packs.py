@@ -8,7 +8,7 @@ import numpy as np
 from app.vision.geometry import Detections, Floats
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
-from app.vision.pose import turns_from_points
+from app.vision.pose import steadied, turns_from_points
 from app.vision.sessions import SessionPool
 from app.vision.spoofing import Judges, judges
 from models.training.data import Image
@@ -63,7 +63,9 @@ class PackUnderTest:
         """Degrees, as the server would tell of this one face."""
         pipeline = self.pipeline
         if pipeline.pose:
-            return float(pipeline.pose.turns(image, face.boxes, face.points)[0, 0])
-        if pipeline.attributes:
-            return float(pipeline.attributes.read(image, face.points).turns[0, 0])
-        return float(turns_from_points(face.points)[0, 0])
+            turns = pipeline.pose.turns(image, face.boxes, face.points)
+        elif pipeline.attributes:
+            turns = pipeline.attributes.read(image, face.points).turns
+        else:
+            turns = turns_from_points(face.points)
+        return float(steadied(turns, face.points)[0, 0])
