@@ -22,6 +22,7 @@ from app.vision.alignment import ARCFACE, similarity
 from app.vision.attributes import Aligned, Attributes
 from app.vision.detectors import NETWORKS, FaceFinder
 from app.vision.embedders import embedder
+from app.vision.exposure import lit
 from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
 from app.vision.manifests import DetectorSection, Pack, Weights
@@ -109,10 +110,11 @@ class Pipeline:
             raise SpoofingUnavailable
         height, width = image.shape[:2]
         with Timed(Stage.DETECT):
-            return largest(self.finder.detect(image), width, height, wanted.max_faces)
+            return largest(self.finder.detect(lit(image)), width, height, wanted.max_faces)
 
     def _describe(self, glance: Glance, found: Detections, wanted: Wanted) -> list[Face]:
-        image = glance.pixels
+        # What judges the picture itself sees it as it is.
+        image, original = lit(glance.pixels), glance.pixels
         points = self._refined(image, found)
         found = replace(found, points=points)
         turned = wanted.orientation or wanted.eligible is not None
@@ -122,13 +124,13 @@ class Pipeline:
         if turned:
             faces = _oriented(faces, found, self._turns(image, found, attributes))
         if graded:
-            faces = _graded(faces, grades(image, points, attributes))
+            faces = _graded(faces, grades(original, points, attributes))
         if wanted.mask and attributes is not None:
             masks = attributes.masks.tolist()
             faces = [replace(face, mask=mask) for face, mask in zip(faces, masks, strict=True)]
         if wanted.spoofing and self.liveness:
             with Timed(Stage.SPOOFING):
-                spoofs = self.liveness.spoofs(image, found.boxes, points, wanted.spoofing)
+                spoofs = self.liveness.spoofs(original, found.boxes, points, wanted.spoofing)
             faces = [
                 replace(face, spoofing=spoof) for face, spoof in zip(faces, spoofs, strict=True)
             ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.vision.exposure import lit
 from app.vision.geometry import Detections, Floats
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
@@ -36,6 +37,7 @@ class PackUnderTest:
 
     def faces(self, image: Image) -> Detections:
         """Faces with their refined points, in pixels."""
+        image = lit(image)
         found = self.pipeline.finder.detect(image)
         refiner = self.pipeline.landmarks
         if refiner is None or not len(found):
@@ -57,10 +59,11 @@ class PackUnderTest:
         face = self.central_face(image)
         if face is None:
             return None
-        return np.asarray(self.pipeline.embedder.embed(image, face.points)[0])
+        return np.asarray(self.pipeline.embedder.embed(lit(image), face.points)[0])
 
     def yaw(self, image: Image, face: Detections) -> float:
         """Degrees, as the server would tell of this one face."""
+        image = lit(image)
         pipeline = self.pipeline
         if pipeline.pose:
             turns = pipeline.pose.turns(image, face.boxes, face.points)
