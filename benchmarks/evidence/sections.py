@@ -37,6 +37,12 @@ REGISTERED_SIDE = 60.0  # px, shorter side; the default of FACERECO_MIN_FACE
 ENOUGH = 100  # people whose spread says something of strangers
 CHUNK = 10_000  # vectors compared at a time
 
+LABELLED = (
+    "photos with labelled faces",
+    "found, from 50 px",
+    "false faces a photo",
+    "those from 60 px",
+)
 NOTHING_WRONG = (
     "At hardly any threshold do both errors occur among these pairs, so there is no curve of one "
     "against the other to draw. Of errors rarer than these pairs can show that says nothing."
@@ -260,19 +266,14 @@ def detection(pack: PackUnderTest, faces: Faces, pictures: Pictures) -> Section:
     }
     if pictures.boxes:
         labelled = measures.detection(pack, dict(pictures.boxes))
-        head = (
-            f"labelled faces from 50 px found, in {labelled.photos} photos",
-            "false faces a photo",
-            "false ones from 60 px",
-        )
-        section.tables.append((head, [_labelled(labelled)]))
+        section.tables.append((LABELLED, [_labelled(labelled)]))
         section.figures["labelled"] = labelled.as_json()
     return section
 
 
 def _labelled(found: measures.Detection) -> Sequence[str]:
     false = [f"{found.false_a_photo(side):.3f}" for side in (0.0, REGISTERED_SIDE)]
-    return told(found.recall(50)), *false
+    return f"{found.photos:,}", told(found.recall(50)), *false
 
 
 Place = tuple[np.ndarray, float]
