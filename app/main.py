@@ -346,7 +346,7 @@ def _audit(settings: Settings, storage: Storage, stack: AsyncExitStack) -> Trail
 
 def _line(settings: Settings) -> Line:
     lanes = _workers(settings)
-    return Line(LineLimits(lanes, settings.backlog, short=lanes, patience=settings.patience))
+    return Line(LineLimits(lanes, settings.backlog, lanes, patience=settings.patience, ahead=lanes))
 
 
 def _index(

@@ -20,3 +20,6 @@ class Caller:
 NOBODY = Caller(0)
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
+
+BEHIND: ContextVar[bool] = ContextVar("behind", default=False)
+"""Whether the caller's work is to use what others leave of the machine, and no more."""

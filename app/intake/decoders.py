@@ -6,6 +6,7 @@ of the machine: it is a new interpreter, started with an empty environment and n
 """
 
 import fcntl
+import math
 import mmap
 import os
 import select
@@ -212,7 +213,8 @@ class _Process:
                 raise InvalidImageFile
             return self._pixels(order)
         finally:
-            self._memory.madvise(mmap.MADV_REMOVE, self._limits.inbox + _KEPT)
+            if math.prod(order.shape) > _KEPT:
+                self._memory.madvise(mmap.MADV_REMOVE, self._limits.inbox + _KEPT)
 
     def end(self) -> None:
         """Kill the process, whatever it does, and free what it had."""
@@ -274,5 +276,7 @@ def _spawn(
         cwd="/",
         env=_ENVIRONMENT,
         pass_fds=(shared,),
-        start_new_session=True,  # what stops the server from a terminal does not stop its decoders
+        # What stops the server from a terminal does not stop its decoders. Its session is theirs:
+        # Linux weighs sessions, and they would wait for what the server itself puts last.
+        process_group=0,
     )

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
 
-from app.domain.callers import CALLER
+from app.domain.callers import BEHIND, CALLER
 from app.domain.errors import Abandoned, LineFull, WaitedTooLong
 from app.domain.stages import Stage, Timed
 
@@ -23,13 +24,16 @@ class LineLimits:
     """How many may work at a time (`lanes`), and wait.
 
     `room` is how many may wait before anybody is refused, and `short` how many of those who send
-    more than can be served: waiting longer serves nobody better. `patience` is in seconds.
+    more than can be served: waiting longer serves nobody better. `patience` is in seconds. `ahead`
+    more have their turn before there is a lane for them, so that none stands empty while they make
+    ready what it is for.
     """
 
     lanes: int
     room: int = 64
     short: int = 4
     patience: float = 10.0
+    ahead: int = 0
 
 
 class Line:
@@ -38,6 +42,10 @@ class Line:
     A lane that falls free goes to the tenant with the fewest at work, among equals to the one that
     was not served for longest: a tenant may use every lane nobody else wants, and no more than its
     share when others wait. A full line still lets in a tenant that has less than its share waiting.
+
+    Where some have their turn ahead, a tenant with nothing at work waits for none: what others have
+    made ready must not come before it. What a tenant that sends too many is let do, it does
+    `BEHIND` everybody else.
     """
 
     def __init__(self, limits: LineLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,6 +56,7 @@ class Line:
         self._turns = 0
         self._last_turn: dict[int, int] = {}  # of the tenants that are at work or wait
         self._crowded_until: dict[int, float] = {}
+        self._last_refusal = -CROWDED_SECONDS
 
     @property
     def lanes(self) -> int:
@@ -64,6 +73,11 @@ class Line:
         """Requests in line."""
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def crowded(self) -> bool:
+        """Whether anybody was refused a moment ago."""
+        return self._clock() < self._last_refusal + CROWDED_SECONDS
+
     def check(self, tenant: int) -> None:
         """Raises `Overloaded` if there is no place for one more request of this tenant."""
         if self._has_room_for(tenant):
@@ -71,11 +85,11 @@ class Line:
         now = self._clock()
         self._crowded_until = {t: until for t, until in self._crowded_until.items() if until > now}
         self._crowded_until[tenant] = now + CROWDED_SECONDS
+        self._last_refusal = now
         self._shorten(tenant)
         raise LineFull
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a lane for the caller, and keep it for the block.
 
         Raises:
@@ -83,17 +97,15 @@ class Line:
                 the wait was longer than the limit.
             Abandoned: the caller has gone.
         """
-        tenant = CALLER.get().tenant
-        await self._enter(tenant)
-        try:
-            yield
-        finally:
-            self._leave(tenant)
+        return _Turn(self, CALLER.get().tenant)
 
-    async def _enter(self, tenant: int) -> None:
+    async def enter(self, tenant: int) -> None:
+        """Wait for a turn of `tenant`; `leave` when done. Raises as `turn`."""
         _still_wanted()
         self.check(tenant)
-        if self.working < self._limits.lanes:
+        if self._is_crowded(tenant):
+            BEHIND.set(True)
+        if self._may_begin(tenant):
             self._begin(tenant)
             return
         place = asyncio.get_running_loop().create_future()
@@ -130,21 +142,30 @@ class Line:
             queue.remove(place)
             self._forget(tenant)
         elif _was_called(place):
-            self._leave(tenant)
+            self.leave(tenant)
 
     def _begin(self, tenant: int) -> None:
         self._turns += 1
         self._last_turn[tenant] = self._turns
         self._working[tenant] += 1
 
-    def _leave(self, tenant: int) -> None:
+    def leave(self, tenant: int) -> None:
+        """Give back the turn that `enter` waited for."""
         self._working[tenant] -= 1
-        while self._waiting and self.working < self._limits.lanes:
-            self._call_next()
+        while self._waiting and self._may_begin(following := self._next()):
+            self._call(following)
         self._forget(tenant)
 
-    def _call_next(self) -> None:
-        tenant = min(self._waiting, key=lambda t: (self._working[t], self._last_turn.get(t, 0)))
+    def _may_begin(self, tenant: int) -> bool:
+        turns = self._limits.lanes + self._limits.ahead
+        if self.working < turns:
+            return True
+        return self._limits.ahead > 0 and not self._working[tenant] and self.working < 2 * turns
+
+    def _next(self) -> int:
+        return min(self._waiting, key=lambda t: (self._working[t], self._last_turn.get(t, 0)))
+
+    def _call(self, tenant: int) -> None:
         place = self._waiting[tenant].popleft()
         if not place.done():
             self._begin(tenant)
@@ -164,9 +185,9 @@ class Line:
         if self.working < self._limits.lanes:
             return True
         mine, all_of_us = len(self._waiting.get(tenant, ())), self.waiting
-        if self._clock() < self._crowded_until.get(tenant, 0.0):
-            return mine < self._share_of(self._limits.short, tenant)
-        if all_of_us < self._limits.room:
+        if self._is_crowded(tenant):
+            return mine < self._few_of(tenant)
+        if self._may_begin(tenant) or all_of_us < self._limits.room:
             return True
         return all_of_us < 2 * self._limits.room and mine < self._share_of(
             self._limits.room, tenant
@@ -176,13 +197,43 @@ class Line:
         here = {*self._working, *self._waiting, tenant}
         return max(1, min(room, self._limits.room) // len(here))
 
+    def _is_crowded(self, tenant: int) -> bool:
+        return self._clock() < self._crowded_until.get(tenant, 0.0)
+
+    def _few_of(self, tenant: int) -> int:
+        """How many may wait of one that sends too many; who has a turn and no lane waits, too."""
+        ready = max(0, self._working[tenant] - self._limits.lanes)
+        return self._share_of(self._limits.short, tenant) - ready
+
     def _shorten(self, tenant: int) -> None:
         """Send away those of a tenant who came last and would wait too long now."""
         queue = self._waiting.get(tenant, deque())
-        while len(queue) > self._share_of(self._limits.short, tenant):
+        few = max(0, self._few_of(tenant))
+        while len(queue) > few:
             place = queue.pop()
             if not place.done():
                 place.set_exception(LineFull())
+        self._forget(tenant)
+
+
+class _Turn(AbstractAsyncContextManager[None]):
+    """Of a tenant in a line."""
+
+    __slots__ = ("_line", "_tenant")
+
+    def __init__(self, line: Line, tenant: int) -> None:
+        self._line, self._tenant = line, tenant
+
+    async def __aenter__(self) -> None:
+        await self._line.enter(self._tenant)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._line.leave(self._tenant)
 
 
 def _still_wanted() -> None:

@@ -3,16 +3,16 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
 from typing import TypeVar
 
 import cv2
 
 from app.domain.calibration import Calibration
-from app.domain.errors import ConfigurationError, ModelUnavailable, WorkersBusy
+from app.domain.callers import BEHIND
+from app.domain.errors import ConfigurationError, ModelUnavailable
 from app.domain.values import Face, Glance, Image, ModelVersion, SpoofingCondition, Wanted
+from app.vision.jobs import Jobs
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
@@ -25,7 +25,8 @@ Answer = TypeVar("Answer")
 class Analyzer:
     """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
 
-    `workers` pictures are analysed at a time and `backlog` more may wait.
+    `workers` pictures are analysed at a time and `backlog` more may wait. As many beside them are
+    for callers that come `BEHIND`, in threads that run when the others leave them time.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class Analyzer:
         self._pipelines: dict[ModelVersion, Pipeline] = {}
         self._calibrations: dict[ModelVersion, Calibration] = {}
         self._loading = threading.Lock()
-        self._room = threading.BoundedSemaphore(workers + backlog)
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="vision")
+        self._jobs = Jobs(workers, backlog, name="vision")
+        self._behind = Jobs(workers, backlog, name="behind", behind=True)
 
     @classmethod
     def open(
@@ -106,16 +107,13 @@ class Analyzer:
 
     def close(self) -> None:
         """Finish what runs, drop what waits."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._jobs.close()
+        self._behind.close()
 
     async def _queued(self, work: Callable[[], Answer]) -> Answer:
         """What `work` returns, in a vision thread. Raises `WorkersBusy`."""
-        if not self._room.acquire(blocking=False):
-            raise WorkersBusy
-        # The caller's context goes along, so that stages and log lines find their request.
-        queued = self._workers.submit(copy_context().run, work)
-        queued.add_done_callback(lambda _: self._room.release())
-        return await asyncio.wrap_future(queued)
+        jobs = self._behind if BEHIND.get() else self._jobs
+        return await asyncio.wrap_future(jobs.submit(work))
 
     def _pipeline(self, pack: Pack) -> Pipeline:
         pipeline = self._pipelines.get(pack.model_version)

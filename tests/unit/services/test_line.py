@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.domain.callers import CALLER, Caller
+from app.domain.callers import BEHIND, CALLER, Caller
 from app.domain.errors import Abandoned, Overloaded
 from app.services.line import CROWDED_SECONDS, Line, LineLimits
 
@@ -63,8 +63,10 @@ async def queue(work: Work, *tenants: int) -> list[asyncio.Task[None]]:
     return tasks
 
 
-def in_line(lanes: int = 1, room: int = 4, short: int = 1, patience: float = 60.0) -> Work:
-    return Work(Line(LineLimits(lanes, room, short, patience)))
+def in_line(
+    lanes: int = 1, room: int = 4, short: int = 1, patience: float = 60.0, ahead: int = 0
+) -> Work:
+    return Work(Line(LineLimits(lanes, room, short, patience, ahead)))
 
 
 async def drain(work: Work) -> None:
@@ -257,3 +259,64 @@ async def test_a_crowded_line_is_never_longer_than_a_full_one():
 
     assert [isinstance(task.exception(), Overloaded) for task in tasks] == [True, True]
     await drain(work)
+
+
+async def test_some_have_their_turn_ahead_of_a_lane():
+    work = in_line(lanes=1, ahead=1)
+
+    await queue(work, A, A, A)
+
+    assert (work.line.working, work.line.waiting) == (2, 1)
+    await drain(work)
+    assert work.line.working == 0
+
+
+async def test_who_has_nothing_at_work_does_not_wait_for_what_others_have_ahead():
+    work = in_line(lanes=1, ahead=1)
+    await queue(work, A, A, A)
+
+    await queue(work, B, B)
+
+    assert work.began == [A, A, B]
+    assert work.line.waiting == 2
+    await drain(work)
+
+
+async def test_newcomers_never_double_what_is_at_work():
+    work = in_line(lanes=1, ahead=1)
+
+    await queue(work, A, A, B, C, 4, 5)
+
+    assert work.began == [A, A, B, C]
+    await drain(work)
+
+
+async def test_what_a_flood_has_ahead_counts_as_waiting():
+    work = in_line(lanes=1, ahead=1, room=2, short=1)
+    _, _, *waiting = await queue(work, *[A] * 5)
+
+    # Of one that waits, the only place is taken by what is ready; the others were sent away.
+    assert [isinstance(task.exception(), Overloaded) for task in waiting] == [True] * 3
+    await work.finish()
+    await queue(work, A)
+    assert (work.line.working, work.line.waiting) == (2, 0)
+    await drain(work)
+
+
+async def test_whoever_floods_works_behind_everybody_else():
+    line = Line(LineLimits(lanes=1, room=1))
+    seen = {}
+
+    async def ask(tenant: int) -> None:
+        CALLER.set(Caller(tenant))
+        async with line.turn():
+            seen.setdefault(tenant, []).append(BEHIND.get())
+            await asyncio.sleep(0)
+
+    assert not line.crowded
+    await asyncio.gather(*(ask(A) for _ in range(4)), return_exceptions=True)
+    assert line.crowded
+    await asyncio.gather(ask(A), ask(B))
+
+    assert seen[A] == [False, False, True]
+    assert seen[B] == [False]
