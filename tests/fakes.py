@@ -536,6 +536,7 @@ class FakeKeys:
     def __init__(self) -> None:
         self._issued: dict[str, IssuedKey] = {}
         self._revoked: dict[str, datetime] = {}
+        self._seen: set[tuple[str, str | None]] = set()
         self.broken: Exception | None = None
 
     async def create(self, name: str, revision: str) -> IssuedKey:
@@ -553,6 +554,7 @@ class FakeKeys:
         key = self._issued.get(app_key)
         if key is None or key.tenant.name in self._revoked:
             raise UnknownAppKey
+        self._seen.add((app_key, None))
         return key.tenant
 
     async def authorize(self, app_key: str, secret_key: str) -> Tenant:
@@ -560,7 +562,15 @@ class FakeKeys:
         known = self._issued[app_key].secret_key
         if not hmac.compare_digest(known.encode(), secret_key.encode()):
             raise WrongSecretKey
+        self._seen.add((app_key, secret_key))
         return tenant
+
+    def secret_of(self, app_key: str) -> str:
+        """What its holder was told."""
+        return self._issued[app_key].secret_key
+
+    def remembered(self, app_key: str, secret_key: str | None = None) -> Tenant | None:
+        return self._issued[app_key].tenant if (app_key, secret_key) in self._seen else None
 
     async def list(self) -> Sequence[KeyStatus]:
         tenants = [key.tenant for key in self._issued.values()]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from app.api import console as console_pages
 from app.api import errors, health
 from app.api.auditing import Audit
+from app.api.dispatch import Application
 from app.api.middleware import Observe
 from app.api.openapi import pages
 from app.api.routes import liveness, v1, v2
@@ -16,7 +17,9 @@ from app.api.services import Services
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def create_app(open_services: OpenServices, *, docs: bool = True, console: bool = True) -> FastAPI:
+def create_app(
+    open_services: OpenServices, *, docs: bool = True, console: bool = True
+) -> Application:
     """An application that opens its services when it starts and closes them when it stops.
 
     `docs` serves the OpenAPI documents and their viewer beside the routes they tell of,
@@ -29,7 +32,7 @@ def create_app(open_services: OpenServices, *, docs: bool = True, console: bool 
             app.state.services = services
             yield
 
-    app = FastAPI(
+    app = Application(
         lifespan=lifespan,
         # A trailing slash is another path; the contract knows no redirects.
         redirect_slashes=False,

@@ -209,4 +209,9 @@ def _secret_key(request: Request) -> str:
     given = request.headers.getlist("authorization")
     if len(given) != 1:
         raise WrongSecretKey
-    return given[0].removeprefix("Bearer ").strip()
+    return bare_secret(given[0])
+
+
+def bare_secret(authorization: str) -> str:
+    """The secretKey of an Authorization header."""
+    return authorization.removeprefix("Bearer ").strip()

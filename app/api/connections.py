@@ -3,8 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from typing import ClassVar
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.api.turnstile import Head, Turnstile
+
+_OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +28,11 @@ class ConnectionLimits:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, within `limits`."""
+    """HTTP/1.1 as uvicorn speaks it, within `limits`, past a `turnstile` if there is one."""
 
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
+    turnstile: ClassVar[Turnstile | None] = None
+    _refused = False
     _deadline: asyncio.TimerHandle | None = None
     _head: int | None = 0  # bytes of the head so far; None while no head is expected
 
@@ -60,15 +68,53 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the head of the request is too long")
         self._head = None
         self._within(self.limits.body_seconds)
-        super().on_headers_complete()
+        self._refused = self._is_refused()
+        if not self._refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_time()
-        super().on_message_complete()
+        if not self._refused:
+            super().on_message_complete()
+        elif not self.transport.is_closing():
+            # As after every other answer.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def timeout_keep_alive_handler(self) -> None:
         # Not `close`, which would wait for a client that never reads its answer.
         self.transport.abort()
+
+    def _is_refused(self) -> bool:
+        """Answer at once where the turnstile does, and the connection is in no particular state."""
+        turnstile = self.turnstile
+        if turnstile is None or not turnstile.is_watched or not self._is_plain():
+            return False
+        url = httptools.parse_url(self.url)
+        path = unquote(url.path.decode("ascii"))
+        method = self.parser.get_method().decode("ascii")
+        answer = turnstile.refusal(Head(method, path, self.headers))
+        if answer is None:
+            return False
+        self.server_state.total_requests += 1
+        defaults = (b"%s: %s\r\n" % header for header in self.server_state.default_headers)
+        self.transport.write(b"".join((_OK, *defaults, answer)))
+        return True
+
+    def _is_plain(self) -> bool:
+        """Whether nothing is under way here, and nothing special is asked for."""
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        busy = cycle is not None and not cycle.response_complete
+        if busy or self.pipeline or self.flow.write_paused or self.transport.is_closing():
+            return False
+        kept = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        return kept and not self.expect_100_continue and not self.parser.should_upgrade()
 
     def _within(self, seconds: float) -> None:
         self._in_time()
@@ -80,10 +126,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._deadline = None
 
 
-def guarded(within: ConnectionLimits) -> type[GuardedProtocol]:
-    """The protocol, with limits of its own."""
+def guarded(within: ConnectionLimits, past: Turnstile | None = None) -> type[GuardedProtocol]:
+    """The protocol, with limits and a turnstile of its own."""
 
     class Protocol(GuardedProtocol):
         limits = within
+        turnstile = past
 
     return Protocol

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -23,6 +24,8 @@ OPERATION = "facereco.operation"
 DENIED = "facereco.denied"
 # Which kind of error it was answered with.
 REFUSAL = "facereco.refusal"
+# With what is worth another try; in seconds.
+OVERLOADED: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
 DEFAULT = REVISIONS[DEFAULT_REVISION]
 
 
@@ -30,6 +33,13 @@ def install(app: FastAPI) -> None:
     """Answer every error in the contract's envelope."""
     app.add_exception_handler(errors.FaceError, _face_error)
     app.add_exception_handler(HTTPException, _no_route)
+
+
+async def answered(request: Request, error: errors.FaceError | HTTPException) -> Response:
+    """What the framework would have it answered with, for who does without."""
+    if isinstance(error, HTTPException):
+        return await _no_route(request, error)
+    return await _face_error(request, error)
 
 
 async def _face_error(request: Request, error: Exception) -> Response:
@@ -44,7 +54,7 @@ async def _face_error(request: Request, error: Exception) -> Response:
     revision: Revision = request.scope.get(REVISION, DEFAULT)
     code = told(revision, request.scope.get(OPERATION, ""), error)
     if isinstance(error, errors.Overloaded | errors.StoreUnavailable):
-        return _failure(request, code, error.detail, {"Retry-After": "1"})
+        return _failure(request, code, error.detail, OVERLOADED)
     return _failure(request, code, error.detail)
 
 

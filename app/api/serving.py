@@ -14,6 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.api.connections import ConnectionLimits, guarded
+from app.api.dispatch import Application
+from app.api.turnstile import Turnstile
 from app.domain.errors import InternalError
 
 # Seconds from the signal to the last answer at most; closing the house takes what is left of 20.
@@ -50,11 +52,11 @@ class Serving:
     told: threading.Event = field(default_factory=threading.Event)
 
 
-async def serve(app: ASGIApp, listener: socket.socket, door: Door, how: Serving) -> None:
+async def serve(app: Application, listener: socket.socket, door: Door, how: Serving) -> None:
     """Answer until SIGINT or SIGTERM, then finish what was begun."""
     config = uvicorn.Config(
         app,
-        http=guarded(how.limits),
+        http=guarded(how.limits, Turnstile(app)),
         ws="none",
         log_config=None,
         access_log=False,

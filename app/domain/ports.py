@@ -243,6 +243,13 @@ class KeyRegistry(Protocol):
         """Raises `UnknownAppKey`, `WrongSecretKey`."""
         ...
 
+    def remembered(self, app_key: str, secret_key: str | None = None) -> Tenant | None:
+        """Whose keys these were a moment ago; None where one has to ask.
+
+        With a `secret_key` that of `authorize`, without that of `authenticate`.
+        """
+        ...
+
     async def list(self) -> Sequence[KeyStatus]:
         """Every key, oldest first."""
         ...

@@ -59,6 +59,7 @@ class Live:
     app_key: str
     port: int
     ended: asyncio.Task[None]
+    looked_into: bytes = b""  # an answer, kept by a test
     connections: list[Connection] = field(default_factory=list)
 
     @property
