@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from fastapi import Response
 
-# What an answer holds concerns people; no cache on the way may keep it.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS = [
+    # What an answer holds concerns people; no cache on the way may keep it.
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-type", b"application/json;charset=UTF-8"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,18 @@ def answer(content: Answer, headers: Mapping[str, str] | None = None) -> Respons
     }
     if content.data is not None:
         body["data"] = content.data
-    return Response(
-        orjson.dumps(body),
-        media_type="application/json;charset=UTF-8",
-        headers={**_HEADERS, **(headers or {})},
-    )
+    return _Json(orjson.dumps(body), headers or {})
+
+
+class _Json(Response):
+    """HTTP 200 whose headers are ready but for a few; Starlette would make them anew each time."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        self.status_code = int(HTTPStatus.OK)
+        self.background = None
+        self.body = body
+        self.raw_headers = [
+            *_HEADERS,
+            (b"content-length", b"%d" % len(body)),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()),
+        ]

@@ -50,13 +50,14 @@ class Body:
         self._held = 0
 
     async def _read(self, limit: int, too_long: FaceError) -> bytes:
-        raw = bytearray()
+        chunks, length = [], 0
         async for chunk in self._request.stream():
-            if len(raw) + len(chunk) > limit:
+            length += len(chunk)
+            if length > limit:
                 raise too_long
             self._hold(len(chunk))
-            raw += chunk
-        return bytes(raw)
+            chunks.append(chunk)
+        return b"".join(chunks)  # no copy where one chunk was all
 
     def _hold(self, count: int) -> None:
         if count > self._bodies.free:

@@ -274,7 +274,7 @@ def json_object(raw: bytes) -> dict[str, Any]:
     """Read one JSON object. Raises `InvalidParameter`."""
     # Depth is bounded by the parser; breadth, of which every value but the first needs a comma,
     # would make objects of a hundred times the body's size.
-    if raw.count(b",") > MAX_COMMAS:
+    if _has_more(raw, b",", MAX_COMMAS):
         raise InvalidParameter("the body has too many values")
     try:
         value = jiter.from_json(
@@ -285,6 +285,20 @@ def json_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidParameter("the body is not a JSON object")
     return value
+
+
+def _has_more(raw: bytes, byte: bytes, most: int) -> bool:
+    """Whether `byte` occurs more than `most` times.
+
+    Steps from one to the next: in a body that is a picture for the most part, many times as fast
+    as `bytes.count`, which looks at every byte by itself.
+    """
+    at = -1
+    for _ in range(most + 1):
+        at = raw.find(byte, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _complaint(error: ErrorDetails) -> str:

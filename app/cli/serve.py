@@ -1,8 +1,10 @@
 """`facereco serve`: open the house, say how to reach it, answer until told to stop."""
 
+import gc
 import shlex
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import (
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 SAMPLE = Path(__file__).parents[2] / "tests" / "pictures" / "astronaut.jpg"
 # Seconds a body that is too slow, or not wanted, may keep its connection after it was answered.
 LATE = 5
+# Seconds after which a thread that computes lets another have the interpreter. Python's own 0.005
+# keep the event loop, and with it a core that has nothing else to do, waiting for that long.
+SWITCH = 0.001
 
 
 def serve(
@@ -49,6 +54,7 @@ def serve(
         signal.signal(number, lambda *_: told.set())
     import uvloop
 
+    sys.setswitchinterval(SWITCH)
     uvloop.run(_run(settings, Listeners(listener, scraped), told))
 
 
@@ -85,6 +91,9 @@ async def _run(settings: Settings, listeners: Listeners, told: threading.Event) 
         if house.first_key is not None:
             _introduce(house.first_key, settings, base)
         typer.echo(f"facereco is ready on {base} (model {house.model})")
+        # What is here now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         limits = ConnectionLimits(
             connections=settings.connections,
             head_seconds=settings.head_seconds,

@@ -5,8 +5,7 @@ nobody listens, a stage costs a third of a microsecond.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
 from types import TracebackType
@@ -61,14 +60,24 @@ class Timed:
             listener(self._stage, self._began, time.perf_counter())
 
 
-@contextmanager
-def heard_by(listener: Listener | None) -> Iterator[None]:
+class heard_by:  # noqa: N801 - used as `contextlib.suppress` is
     """What this block does, and whatever it starts, tells its stages to `listener`."""
-    token = _LISTENER.set(listener)
-    try:
-        yield
-    finally:
-        _LISTENER.reset(token)
+
+    __slots__ = ("_listener", "_token")
+
+    def __init__(self, listener: Listener | None) -> None:
+        self._listener = listener
+
+    def __enter__(self) -> None:
+        self._token = _LISTENER.set(self._listener)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _LISTENER.reset(self._token)
 
 
 class StageTimes:

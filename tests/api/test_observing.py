@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from app.api.metrics import create_metrics_app
 from app.domain.errors import LineFull, StoreUnavailable
+from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from tests.api.scenes import GROUP, PREFIX, SOLO, open_scene
 from tests.fakes import FakeProbe, House, fake_services
@@ -88,9 +89,7 @@ def test_no_label_holds_what_a_client_chose(scene, metrics):
 
 
 def test_a_request_is_logged_under_the_id_it_is_answered_with(scene):
-    with structlog.testing.capture_logs(
-        processors=[structlog.contextvars.merge_contextvars]
-    ) as lines:
+    with structlog.testing.capture_logs(processors=[logs.name_request]) as lines:
         answer = ask(
             scene, "/detect", json={"image": {"bytes": "?"}}, headers={"X-Request-Id": "a-1"}
         )

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from app.domain import errors
+from app.telemetry import logs
 from tests.api import wire
 from tests.api.parts import file, form, text
 from tests.api.scenes import CROWD, GROUP, PREFIX, SOLO, code, open_scene
@@ -24,7 +25,7 @@ LINE = {
 def lines(caplog):
     """What was logged, through structlog and beside it."""
     caplog.set_level(logging.DEBUG, logger="app")
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as captured:
+    with structlog.testing.capture_logs([logs.name_request]) as captured:
         yield captured
 
 
