@@ -305,7 +305,7 @@ async def test_what_a_flood_has_ahead_counts_as_waiting():
 
 async def test_whoever_floods_works_behind_everybody_else():
     line = Line(LineLimits(lanes=1, room=1))
-    seen = {}
+    seen: dict[int, list[bool]] = {}
 
     async def ask(tenant: int) -> None:
         CALLER.set(Caller(tenant))
@@ -313,10 +313,11 @@ async def test_whoever_floods_works_behind_everybody_else():
             seen.setdefault(tenant, []).append(BEHIND.get())
             await asyncio.sleep(0)
 
-    assert not line.crowded
+    before = line.crowded
     await asyncio.gather(*(ask(A) for _ in range(4)), return_exceptions=True)
-    assert line.crowded
+    after = line.crowded
     await asyncio.gather(ask(A), ask(B))
 
+    assert (before, after) == (False, True)
     assert seen[A] == [False, False, True]
     assert seen[B] == [False]
