@@ -1,10 +1,10 @@
 """`facereco calibrate`: fit a table of similarity on one's own photos, and let it count."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 import typer
@@ -15,6 +15,7 @@ from app.cli.rates import error_lines, share
 from app.cli.tables import known_packs
 from app.domain.calibration import InvalidTable, Table, read_table
 from app.domain.equating import At, Scored, TooFewScores, compared, equate
+from app.domain.errors import ConfigurationError
 from app.domain.fitting import TooFewPairs, Trials, cross, fit
 from app.intake.pairs import (
     Pair,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "facereco calibrate --photos people/ --out table.json"
 THRESHOLDS = (50.0, 60.0, 70.0, 80.0, 90.0)
+
+Told = TypeVar("Told", Pair, ScoredPair)
 
 app = typer.Typer(
     help="Fit a table of similarity on your own photos, and let it count.", epilog=EXAMPLE
@@ -112,13 +115,25 @@ def _made(
     pack = known_packs().get(model or Settings.read().model)
     try:
         if match is not None:
-            return _matched(pack, read_scored(match, photos), thresholds)
+            return _matched(pack, _listed(read_scored, match, photos), thresholds)
         if pairs is None:
             return _crossed(pack, {path: who for who, path in people_below(photos)})
-        csv = pairs.suffix.lower() == ".csv"
-        return _paired(pack, read_labelled(pairs, photos) if csv else read_pairs(pairs, photos))
+        read = read_labelled if pairs.suffix.lower() == ".csv" else read_pairs
+        return _paired(pack, _listed(read, pairs, photos))
     except (TooFewPairs, TooFewScores) as error:
         raise UsageError(str(error)) from None
+
+
+def _listed(read: Callable[[Path, Path], list[Told]], file: Path, photos: Path) -> list[Told]:
+    """The pairs of a list, all of photos that are there. Raises `UsageError`."""
+    try:
+        pairs = read(file, photos)
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None
+    for path in (path for pair in pairs for path in (pair.first, pair.second)):
+        if not path.is_file():
+            raise UsageError(f"{file} names {path}, where no photo is")
+    return pairs
 
 
 def _crossed(pack: "Pack", people: dict[Path, str]) -> Made:

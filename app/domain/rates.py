@@ -43,4 +43,7 @@ def wilson(rate: float, trials: float) -> Interval:
     centre = (rate + Z * Z / (2 * trials)) / (1 + Z * Z / trials)
     spread = rate * (1 - rate) / trials + Z * Z / (4 * trials * trials)
     reach = Z / (1 + Z * Z / trials) * math.sqrt(spread)
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # At either end the two are equal, but for what rounding leaves of their difference.
+    low = centre - reach if rate > 0.0 else 0.0
+    high = centre + reach if rate < 1.0 else 1.0
+    return max(0.0, low), min(1.0, high)

@@ -2,9 +2,11 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 from app.domain.errors import ConfigurationError
 
@@ -52,6 +54,9 @@ def _photo(photos: Path, person: str, number: str) -> Path:
     return photos / person / f"{person}_{int(number):04d}.jpg"
 
 
+Row = Mapping[str, str]
+"""The cells of a line by their column."""
+
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -71,10 +76,13 @@ def read_labelled(file: Path, photos: Path) -> list[Pair]:
     Raises `ConfigurationError` with the line that is wrong.
     """
     rows = _table(file, ("left", "right", "same"))
-    return [
-        Pair(photos / row["left"], photos / row["right"], _truth(row["same"], file, line))
-        for line, row in rows
-    ]
+    return _once(
+        file,
+        [
+            (line, Pair(*_two(row, photos, file, line), _truth(row["same"], file, line)))
+            for line, row in rows
+        ],
+    )
 
 
 def read_scored(file: Path, photos: Path) -> list[ScoredPair]:
@@ -83,29 +91,65 @@ def read_scored(file: Path, photos: Path) -> list[ScoredPair]:
     Raises `ConfigurationError` with the line that is wrong.
     """
     rows = _table(file, ("left", "right", "similarity"))
-    return [
-        ScoredPair(
-            photos / row["left"],
-            photos / row["right"],
-            _similarity(row["similarity"], file, line),
-            _truth(row["same"], file, line) if row.get("same") else None,
-        )
-        for line, row in rows
-    ]
+    return _once(file, [(line, _scored(row, photos, file, line)) for line, row in rows])
 
 
-def _table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def _scored(row: Row, photos: Path, file: Path, line: int) -> ScoredPair:
+    return ScoredPair(
+        *_two(row, photos, file, line),
+        _similarity(row["similarity"], file, line),
+        _truth(row["same"], file, line) if row.get("same") else None,
+    )
+
+
+def _two(row: Row, photos: Path, file: Path, line: int) -> tuple[Path, Path]:
+    """The paths of a row's photos."""
+    left, right = row["left"], row["right"]
+    if not left or not right:
+        raise ConfigurationError(f"{file}, line {line}: left and right each name a photo")
+    if left == right:
+        raise ConfigurationError(f"{file}, line {line}: left and right are the same photo")
+    return photos / left, photos / right
+
+
+Told = TypeVar("Told", Pair, ScoredPair)
+
+
+def _once(file: Path, told: Sequence[tuple[int, Told]]) -> list[Told]:
+    """Each pair once, however often and in whichever order its photos are listed."""
+    known: dict[frozenset[Path], tuple[int, Told]] = {}
+    for line, pair in told:
+        photos = frozenset((pair.first, pair.second))
+        before, other = known.setdefault(photos, (line, pair))
+        if replace(pair, first=other.first, second=other.second) != other:
+            raise ConfigurationError(f"{file}, line {line}: line {before} tells otherwise of them")
+    return [pair for _, pair in known.values()]
+
+
+def _table(file: Path, columns: Sequence[str]) -> list[tuple[int, Row]]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, restval="")
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            reader = csv.reader(lines)
+            head = [name.strip() for name in next(reader, [])]
+            missing = [name for name in columns if head.count(name) != 1]
             if missing:
-                raise ConfigurationError(f"{file} has no column {' or '.join(missing)}")
-            return [(reader.line_num, row) for row in reader]
+                raise ConfigurationError(f"{file} has no column {' or '.join(missing)}, or two")
+            return [
+                (reader.line_num, _row(head, cells, file, reader.line_num))
+                for cells in reader
+                if cells
+            ]
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{file}: not a CSV file in UTF-8 ({error})") from None
+
+
+def _row(head: Sequence[str], cells: Sequence[str], file: Path, line: int) -> Row:
+    # More cells than columns: a comma was meant as a decimal point, or a name holds one.
+    if len(cells) > len(head):
+        raise ConfigurationError(f"{file}, line {line}: {len(cells)} cells for {len(head)} columns")
+    return dict(zip_longest(head, (cell.strip() for cell in cells), fillvalue=""))
 
 
 def _truth(value: str, file: Path, line: int) -> bool:

@@ -1,7 +1,7 @@
 """Where the faces are: networks that find them, and how a picture of any size is shown to one."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,10 @@ LARGE_FACE = 192
 SECOND_LOOK_SIDE = 160
 SECOND_LOOK_BORDER = 0.5
 
+# A small picture in which none is found even so is shown enlarged, where the pack wants it. For
+# `starter` that finds 16 of the 24 faces missed in 1,556 tight crops of 80x80 it learnt from.
+ENLARGEMENT = 2
+
 # A picture in which none is found even so, or a large one doubtfully, may lie on its side, as
 # phones leave them without EXIF. It is shown turned by each of these, in degrees clockwise on
 # screen, and lies so if a face is then found this share of the way from the least score to 1.
@@ -45,13 +49,27 @@ class Network(Protocol):
 
 
 class FaceFinder:
-    """Shows pictures of any size to a network: large ones shrunk, small ones never enlarged."""
+    """Shows pictures of any size to a network: large ones shrunk, small ones not enlarged."""
 
-    def __init__(self, network: Network, max_side: int, *, least: float = 0.6) -> None:
-        """`least` is the score from which the network takes something for a face."""
+    def __init__(
+        self,
+        network: Network,
+        max_side: int,
+        *,
+        least: float = 0.6,
+        turns: Sequence[float] = TURNS,
+        enlarged: int = 0,
+    ) -> None:
+        """`least` is the score from which the network takes something for a face.
+
+        By each of `turns` a picture is turned that shows none as it is. In pictures of up to
+        `enlarged` px a side, what is not found is looked for enlarged.
+        """
         self._network = network
+        self._turns = tuple(turns)
         self._certain = least + CERTAIN_SHARE * (1.0 - least)
         self.max_side = min(max_side, *(network.fixed or (max_side,)))
+        self._enlarged = min(enlarged, self.max_side // ENLARGEMENT)
 
     def detect(self, image: Image) -> Detections:
         """Faces of an RGB picture, in its pixels."""
@@ -59,9 +77,13 @@ class FaceFinder:
         if not 0.0 < self._shown_side(image, found) < LARGE_FACE:
             again = self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER)
             found = united(found, again)
+        if not len(found) and max(image.shape[:2]) <= self._enlarged:
+            found = self._enlarged_look(image)
         return self._surer(found, self._turned(image)) if self._doubts(image, found) else found
 
     def _doubts(self, image: Image, found: Detections) -> bool:
+        if not self._turns:
+            return False
         side = self._shown_side(image, found)
         return side == 0.0 or (side >= DOUBTED_FACE and _best(found) <= self._certain)
 
@@ -72,13 +94,22 @@ class FaceFinder:
         """Faces of the picture turned as it shows them most certainly."""
         diagonal = min(self.max_side, math.ceil(TURNED_LOOK_SIDE * math.sqrt(2.0)))
         shown, scale = _shrunk(image, int(diagonal / math.sqrt(2.0)))
-        looks = [self._turned_look(shown, turn).moved(shift=0.0, scale=scale) for turn in TURNS]
+        looks = [
+            self._turned_look(shown, turn).moved(shift=0.0, scale=scale) for turn in self._turns
+        ]
         return max(looks, key=_best)
 
     def _turned_look(self, shown: Image, turn: float) -> Detections:
         canvas, matrix = _turned(shown, turn)
         found = self._network.find(_padded(canvas, 0, self._network.fixed))
         return _turned_back(found, matrix)
+
+    def _enlarged_look(self, image: Image) -> Detections:
+        rows, columns = image.shape[:2]
+        size = (columns * ENLARGEMENT, rows * ENLARGEMENT)
+        shown = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        canvas = _padded(np.asarray(shown, dtype=np.uint8), 0, self._network.fixed)
+        return self._network.find(canvas).enlarged(1.0 / ENLARGEMENT)
 
     def _shown_side(self, image: Image, found: Detections) -> float:
         """The longest side of any box as the network saw it, px; 0 without any."""

@@ -37,7 +37,8 @@ class Weights:
 class DetectorSection(Weights):
     """The network that finds faces; its input is (pixel - mean) / scale.
 
-    `max_side` is the longest side in px it is shown; smaller pictures are only padded.
+    `max_side` is the longest side in px it is shown; smaller pictures are only padded. A picture of
+    up to `enlarged_side` px in which it finds no face is shown again twice as large; 0 for never.
     """
 
     family: Literal["yunet", "scrfd"]
@@ -45,6 +46,7 @@ class DetectorSection(Weights):
     mean: float = 0.0
     scale: float = 1.0
     max_side: int = 640
+    enlarged_side: int = 0
     score_threshold: float = 0.5
     nms_threshold: float = 0.4
 
@@ -52,6 +54,7 @@ class DetectorSection(Weights):
         Weights.__post_init__(self)
         _check(self.scale != 0.0, "scale must not be 0")
         _check(self.max_side >= 32, "max_side must be at least 32")
+        _check(self.enlarged_side >= 0, "enlarged_side must not be negative")
         _check(0.0 < self.score_threshold < 1.0, "score_threshold must lie between 0 and 1")
         _check(0.0 < self.nms_threshold < 1.0, "nms_threshold must lie between 0 and 1")
 

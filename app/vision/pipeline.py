@@ -22,11 +22,12 @@ from app.vision.alignment import ARCFACE, similarity
 from app.vision.attributes import Aligned, Attributes
 from app.vision.detectors import NETWORKS, FaceFinder
 from app.vision.embedders import embedder
+from app.vision.exposure import lit
 from app.vision.geometry import Detections, Floats
 from app.vision.landmarks import Retail0009
-from app.vision.manifests import Pack, Weights
+from app.vision.manifests import DetectorSection, Pack, Weights
 from app.vision.parts import Embedder, Finder, Poser, Reader, Refiner
-from app.vision.pose import Adas0001, Angles, rolls, turns_from_points
+from app.vision.pose import Adas0001, Angles, rolls, steadied, turns_from_points
 from app.vision.quality import Grade, grades
 from app.vision.sessions import Session, SessionPool
 from app.vision.spoofing import Liveness, liveness
@@ -57,9 +58,8 @@ class Pipeline:
         def session(weights: Weights) -> Session:
             return sessions.open(pack, weights).session
 
-        network = NETWORKS[pack.detector.family](session(pack.detector), pack.detector)
         return cls(
-            finder=FaceFinder(network, pack.detector.max_side, least=pack.detector.score_threshold),
+            finder=_finder(session(pack.detector), pack.detector),
             embedder=embedder(sessions.open(pack, pack.embedder), pack.embedder),
             landmarks=Retail0009(session(pack.landmarks)) if pack.landmarks else None,
             pose=Adas0001(session(pack.pose)) if pack.pose else None,
@@ -110,10 +110,11 @@ class Pipeline:
             raise SpoofingUnavailable
         height, width = image.shape[:2]
         with Timed(Stage.DETECT):
-            return largest(self.finder.detect(image), width, height, wanted.max_faces)
+            return largest(self.finder.detect(lit(image)), width, height, wanted.max_faces)
 
     def _describe(self, glance: Glance, found: Detections, wanted: Wanted) -> list[Face]:
-        image = glance.pixels
+        # What judges the picture itself sees it as it is.
+        image, original = lit(glance.pixels), glance.pixels
         points = self._refined(image, found)
         found = replace(found, points=points)
         turned = wanted.orientation or wanted.eligible is not None
@@ -123,13 +124,13 @@ class Pipeline:
         if turned:
             faces = _oriented(faces, found, self._turns(image, found, attributes))
         if graded:
-            faces = _graded(faces, grades(image, points, attributes))
+            faces = _graded(faces, grades(original, points, attributes))
         if wanted.mask and attributes is not None:
             masks = attributes.masks.tolist()
             faces = [replace(face, mask=mask) for face, mask in zip(faces, masks, strict=True)]
         if wanted.spoofing and self.liveness:
             with Timed(Stage.SPOOFING):
-                spoofs = self.liveness.spoofs(image, found.boxes, points, wanted.spoofing)
+                spoofs = self.liveness.spoofs(original, found.boxes, points, wanted.spoofing)
             faces = [
                 replace(face, spoofing=spoof) for face, spoof in zip(faces, spoofs, strict=True)
             ]
@@ -153,8 +154,11 @@ class Pipeline:
     def _turns(self, image: Image, found: Detections, attributes: Attributes | None) -> Angles:
         if self.pose:
             with Timed(Stage.POSE):
-                return self.pose.turns(image, found.boxes, found.points)
-        return attributes.turns if attributes else turns_from_points(found.points)
+                turns = self.pose.turns(image, found.boxes, found.points)
+                return steadied(turns, found.points)
+        if attributes:
+            return steadied(attributes.turns, found.points)
+        return turns_from_points(found.points)
 
     def _embedded(
         self, image: Image, points: Floats, faces: list[Face], wanted: Wanted
@@ -170,6 +174,15 @@ class Pipeline:
             vectors = self.embedder.embed(image, points[chosen])
         known: dict[int, Embedding] = dict(zip(chosen, vectors, strict=True))
         return [replace(face, embedding=known.get(row)) for row, face in enumerate(faces)]
+
+
+def _finder(session: Session, section: DetectorSection) -> FaceFinder:
+    return FaceFinder(
+        NETWORKS[section.family](session, section),
+        section.max_side,
+        least=section.score_threshold,
+        enlarged=section.enlarged_side,
+    )
 
 
 def largest(found: Detections, width: int, height: int, limit: int) -> Detections:

@@ -20,11 +20,11 @@ from app.vision.pose import rolls, wrapped
 from benchmarks.accuracy.hardships import turned
 from benchmarks.evidence.page import Section, told
 from benchmarks.evidence.pictures import Pictures, Shot
-from benchmarks.evidence.svg import Axis, Chart, plain
+from benchmarks.evidence.svg import Axis, Chart, plain, upwards
 from models.training import measures
 from models.training.masks import draw
 from models.training.packs import PackUnderTest
-from models.training.scores import error_curve, resampled
+from models.training.scores import ErrorCurve, error_curve, resampled
 
 SHOWN = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0)
 GROUPS = (1_000, 10_000, 100_000)
@@ -33,9 +33,20 @@ TURNS = (-180, -90, -60, -45, -30, -15, 0, 15, 30, 45, 60, 90)
 SEEN_AT_MOST = 60  # photos that are shown in other sizes, angles and masks
 ROUNDS = 30  # of a timing, after five that do not count
 SAME_PLACE = 0.5  # of a face's side, how far its centre may lie from where it must
+REGISTERED_SIDE = 60.0  # px, shorter side; the default of FACERECO_MIN_FACE
 ENOUGH = 100  # people whose spread says something of strangers
 CHUNK = 10_000  # vectors compared at a time
 
+LABELLED = (
+    "photos with labelled faces",
+    "found, from 50 px",
+    "false faces a photo",
+    "those from 60 px",
+)
+NOTHING_WRONG = (
+    "At hardly any threshold do both errors occur among these pairs, so there is no curve of one "
+    "against the other to draw. Of errors rarer than these pairs can show that says nothing."
+)
 MORE_PEOPLE = "There are too few people to say anything: this needs ten pairs of either kind."
 
 
@@ -90,7 +101,9 @@ def verification(faces: Faces, table: Table) -> Section:
         "equal_error_rate_interval": [low, high],
         "at": [figures for _, figures in rows],
     }
-    section.pictures += [_det(same, different), _histogram(same, different)]
+    section.pictures += [*_det(curve), _histogram(same, different)]
+    if len(section.pictures) == 1:
+        section.notes.append(NOTHING_WRONG)
     return section
 
 
@@ -130,18 +143,22 @@ def _at(same: Ranked, different: Ranked, table: Table, similarity: float) -> Row
     }
 
 
-def _det(same: Trials, different: Trials) -> str:
-    """Both errors on normal-deviate axes (Martin et al. 1997, "The DET curve")."""
-    curve = error_curve(same.cosines, different.cosines)
+def _det(curve: ErrorCurve) -> Iterator[str]:
+    """Both errors on normal-deviate axes (Martin et al. 1997, "The DET curve"), if there are any.
+
+    Where one of them is none, no line can say how rare it is: such thresholds are not drawn.
+    """
+    kept = (curve.false_accepts > 0) & (curve.false_rejects > 0)
+    if kept.sum() < 2:
+        return
     ticks = [(v, f"{100 * v:g} %") for v in (1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5)]
     across = Axis("strangers that match", 1e-4, 0.5, ticks, NormalDist().inv_cdf)
     up = Axis("same person missed", 1e-4, 0.5, ticks, NormalDist().inv_cdf)
-    kept = (curve.false_accepts > 0) & (curve.false_rejects > 0)
     points = np.column_stack([curve.false_accepts[kept], curve.false_rejects[kept]])
     step = max(1, len(points) // 800)
     chart = Chart("Detection error trade-off", across, up)
     chart.curve("this pack", [(float(x), float(y)) for x, y in points[::step]])
-    return chart.svg()
+    yield chart.svg()
 
 
 def _histogram(same: Trials, different: Trials) -> str:
@@ -151,7 +168,7 @@ def _histogram(same: Trials, different: Trials) -> str:
         for name, trials in (("two people", different), ("one person", same))
     }
     top = float(max(some.max() for some in heights.values()))
-    chart = Chart("Scores", plain("cosine", -0.4, 1.0, 0.2), plain("density", 0, top, top / 4))
+    chart = Chart("Scores", plain("cosine", -0.4, 1.0, 0.2), upwards("density", top))
     for name, some in heights.items():
         chart.bars(name, edges.tolist(), some.tolist())
     return chart.svg()
@@ -176,8 +193,8 @@ def identification(faces: Faces, table: Table) -> Section:
         "first is right",
         "found from 80",
         "found from 90",
-        "stranger from 80",
-        "stranger from 90",
+        "some stranger from 80",
+        "some stranger from 90",
     )
     rows = [_identified(faces, first, probes, table, size) for size in GROUPS]
     section.tables.append((head, [row for row, _ in rows]))
@@ -249,14 +266,14 @@ def detection(pack: PackUnderTest, faces: Faces, pictures: Pictures) -> Section:
     }
     if pictures.boxes:
         labelled = measures.detection(pack, dict(pictures.boxes))
-        section.notes.append(f"Labelled boxes of {labelled.photos} photos:")
-        section.tables.append((("from 50 px", "false faces a photo"), [_labelled(labelled)]))
+        section.tables.append((LABELLED, [_labelled(labelled)]))
         section.figures["labelled"] = labelled.as_json()
     return section
 
 
 def _labelled(found: measures.Detection) -> Sequence[str]:
-    return told(found.recall(50)), f"{len(found.false_scores) / max(found.photos, 1):.3f}"
+    false = [f"{found.false_a_photo(side):.3f}" for side in (0.0, REGISTERED_SIDE)]
+    return f"{found.photos:,}", told(found.recall(50)), *false
 
 
 Place = tuple[np.ndarray, float]

@@ -1,12 +1,14 @@
 """Draws curves and bars as SVG text, so that a page needs nothing beside itself."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 
 WIDTH, HEIGHT = 620, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 20, 50
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+NAME_WIDTH = 150  # of a curve's name above the plot
 COLOURS = ("#1b6ca8", "#c8553d", "#3c8d5a", "#8a5aa8", "#b8860b")
 
 Point = tuple[float, float]
@@ -35,6 +37,13 @@ def plain(title: str, low: float, high: float, step: float) -> Axis:
     count = round((high - low) / step)
     values = [low + step * at for at in range(count + 1)]
     return Axis(title, low, high, [(value, f"{value:g}") for value in values])
+
+
+def upwards(title: str, highest: float, most: int = 5) -> Axis:
+    """An axis from 0 to `highest` or a little more, with up to `most` ticks of round numbers."""
+    power = 10.0 ** math.floor(math.log10(highest / most))
+    step = next(s for s in (power, 2 * power, 5 * power, 10 * power) if s * most >= highest)
+    return plain(title, 0.0, step * math.ceil(highest / step), step)
 
 
 @dataclass(slots=True)
@@ -116,9 +125,12 @@ class Chart:
         )
 
     def _legend(self) -> str:
+        """The names above the plot, where they hide nothing; one alone needs no colour."""
+        if len(self._names) < 2:
+            return ""
+        places = [LEFT + NAME_WIDTH * at for at in range(len(self._names))]
         return "".join(
-            f'<rect x="{WIDTH - 190}" y="{TOP + 6 + 20 * at}" width="12" height="12" '
-            f'fill="{COLOURS[at % len(COLOURS)]}"/><text x="{WIDTH - 172}" '
-            f'y="{TOP + 17 + 20 * at}">{escape(name)}</text>'
-            for at, name in enumerate(self._names)
+            f'<rect x="{x}" y="12" width="12" height="12" '
+            f'fill="{COLOURS[at % len(COLOURS)]}"/><text x="{x + 18}" y="23">{escape(name)}</text>'
+            for at, (x, name) in enumerate(zip(places, self._names, strict=True))
         )

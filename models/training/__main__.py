@@ -1,8 +1,8 @@
 """The recipe's command line: `python -m models.training STEP --data FOLDER …`.
 
-Steps in order: prepare; embedder, detector, landmarks, attributes and spoofing; export; realign,
-after which the embedder goes on with --resume; export again; calibrate; evaluate. With --resume a
-killed training goes on, too.
+Steps in order: prepare; invent; embedder, detector, landmarks, attributes and spoofing; export;
+realign, after which the embedder goes on with --resume; export again; calibrate; evaluate. With
+--resume a killed training goes on, too. While the embedder trains, invent may go on, too.
 """
 
 import argparse
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).resolve().parents[1]
 KINDS = ("embedder", "detector", "landmarks", "attributes", "spoofing")
-BLENDS = 72_000
+INVENTIONS = 150_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="models.training", description=__doc__)
     steps = parser.add_subparsers(required=True, metavar="STEP")
     _step(steps, "prepare", prepare, "find and align every face, ask the teachers")
+    inventing = _step(steps, "invent", invent, "make faces nobody has, ask the teacher")
+    inventing.add_argument("--count", type=int, default=INVENTIONS, help="faces in all")
     for kind in KINDS:
         training = _step(steps, kind, _trainer(kind), f"train the {kind}")
         training.add_argument("--minutes", type=float, required=True, help="wall time of the run")
@@ -88,14 +90,21 @@ def _step(
 
 
 def prepare(asked: argparse.Namespace) -> None:
-    """Crops and teacher vectors of every face, and of faces blended from two."""
+    """Crops and teacher vectors of every face."""
     from models.training import crops, data
     from models.training.teachers import Teachers
 
     found = data.pictures(asked.data)
     teachers = Teachers.load(MODELS, asked.teachers)
     crops.prepare(found, asked.data, teachers, asked.out)
-    crops.blends(asked.out, teachers, BLENDS)
+
+
+def invent(asked: argparse.Namespace) -> None:
+    """More faces than there are people: files that a training embedder takes up as they come."""
+    from models.training import inventions
+    from models.training.teachers import Teachers
+
+    inventions.prepare(asked.out, Teachers.load(MODELS, asked.teachers), asked.count)
 
 
 def realign(asked: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from app.vision.geometry import Detections, Floats
 from models.training.data import Image, Picture, load
@@ -90,23 +90,6 @@ def _mean_direction(vectors: Floats) -> Floats:
     return np.asarray(total / np.linalg.norm(total), np.float32)
 
 
-def blends(out: Path, asked: Teachers, count: int) -> None:
-    """Add `count` faces nobody has: two training crops mixed, with the teacher's vector of the mix.
-
-    Few people are on the pictures, and a student of a fixed teacher profits from any input the
-    teacher has an opinion on (Beyer et al. 2022, "Knowledge distillation: a good teacher is
-    patient and consistent"). Writes blend_crops.npy and blend_vectors.npy to `out`.
-    """
-    crops = np.load(out / "crops.npy", mmap_mode="r")
-    chosen = trainable(out)
-    random = np.random.default_rng(SEED)
-    plans = [(*random.choice(chosen, 2), random.uniform(0.3, 0.7), i) for i in range(count)]
-    with ThreadPoolExecutor(2) as pool:
-        made = list(tqdm(pool.map(lambda plan: _blend(crops, plan, asked), plans), total=count))
-    np.save(out / "blend_crops.npy", np.stack([crop for crop, _ in made]))
-    np.save(out / "blend_vectors.npy", np.stack([vector for _, vector in made]))
-
-
 def realign(data: Path, pack: PackUnderTest, out: Path) -> None:
     """Cut every crop anew where `pack` itself puts the points: own_crops.npy, in the same order.
 
@@ -131,29 +114,6 @@ def trainable(out: Path) -> np.ndarray:
     """Indices of the crops that are not held out."""
     with np.load(out / "faces.npz") as index:
         return np.flatnonzero(~index["held_out"][index["owner"]])
-
-
-def _blend(
-    crops: Image, plan: tuple[int, int, float, int], teachers: Teachers
-) -> tuple[Image, Floats]:
-    """One mix: a weighted sum, or the eyes of one with the mouth of the other; then stretched."""
-    first, second, share, number = plan
-    random = np.random.default_rng([SEED, number])
-    rows = np.linspace(0, 1, STORED, dtype=np.float32)[:, None, None]
-    halves = 1 / (1 + np.exp(-(rows - random.uniform(0.45, 0.62)) * 25))
-    weight = halves if number % 2 else np.full_like(rows, share)
-    other = crops[second][:, ::-1] if random.random() < 0.5 else crops[second]
-    mixed = (crops[first] * (1 - weight) + other * weight).astype(np.uint8)
-    stretched = _stretch(mixed, random)
-    view = teacher_view(stretched)
-    return stretched, teachers.embed([view])[0]
-
-
-def _stretch(crop: Image, random: np.random.Generator) -> Image:
-    """Another proportion of the face: up to 8 % wider or narrower."""
-    ratio = random.uniform(0.92, 1.08)
-    matrix = np.array([[ratio, 0, (1 - ratio) * STORED / 2], [0, 1, 0]])
-    return np.asarray(cv2.warpAffine(crop, matrix, (STORED, STORED), borderMode=cv2.BORDER_REFLECT))
 
 
 def teacher_view(crop: Image) -> Image:

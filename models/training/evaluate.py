@@ -113,7 +113,7 @@ def _wider(pack: PackUnderTest, photos: list[Picture], data: Path) -> dict[str, 
         "photos": found.photos,
         "faces": recall.trials,
         "recall": recall.value,
-        "false_per_photo": len(found.false_scores) / max(found.photos, 1),
+        "false_per_photo": found.false_a_photo(),
     }
 
 

@@ -40,7 +40,7 @@ class Finds(Protocol):
 
 def readable(paths: Sequence[Path], what: str) -> Iterator[tuple[Path, Image]]:
     """The pictures among `paths` with a progress bar; broken files are passed over."""
-    for path in tqdm(paths, desc=what, mininterval=5):
+    for path in tqdm(paths, desc=what, mininterval=5, disable=not paths):
         image = load(path)
         if image is not None:
             yield path, image
@@ -122,13 +122,18 @@ def _cosine(first: Floats | None, second: Floats | None) -> float:
 class Detection:
     """Labelled faces: shorter side in px (n,) and score they were found with (n,), 0 where not.
 
-    `false_scores` (m,) are those of found boxes that meet no labelled face.
+    `false_scores` (m,) and `false_sides` (m,) are those of found boxes that meet no labelled face.
     """
 
     sides: Scores
     scores: Scores
     false_scores: Scores
+    false_sides: Scores
     photos: int
+
+    def false_a_photo(self, smallest: float = 0.0) -> float:
+        """Found boxes of at least `smallest` px that meet no labelled face, a photo."""
+        return int((self.false_sides >= smallest).sum()) / max(self.photos, 1)
 
     def recall(self, smallest: float, largest: float = np.inf, *, threshold: float = 0.0) -> Rate:
         """Of faces with `smallest` <= side < `largest`, found with more than `threshold`."""
@@ -147,7 +152,7 @@ class Detection:
         strict = self.strict_threshold
         return {
             "photos": self.photos,
-            "false_faces_per_photo": round(len(self.false_scores) / max(self.photos, 1), 4),
+            "false_faces_per_photo": round(self.false_a_photo(), 4),
             "recall_from_50_px": self.recall(50).as_json(),
             "threshold_for_a_false_face_in_ten_photos": round(strict, 4),
             "recall_from_50_px_at_that_threshold": self.recall(50, threshold=strict).as_json(),
@@ -162,20 +167,28 @@ def detection(pack: Finds, labelled: dict[Path, Floats]) -> Detection:
     """Photos with rows of left, top, right, bottom and 1 for a face that is not to count."""
     sides: list[float] = []
     scores: list[float] = []
-    false: list[float] = []
+    false: list[Detections] = []
     photos = 0
     for path, image in readable(sorted(labelled), "detection"):
         truth, found = labelled[path], pack.faces(image)
         counted = truth[truth[:, 4] == 0]
         sides += (counted[:, 2:4] - counted[:, :2]).min(1, initial=np.inf).tolist()
         scores += [_score_on(box[:4], found) for box in counted]
-        false += [
-            float(score)
-            for box, score in zip(found.boxes, found.scores, strict=True)
-            if intersection_over_union(box, truth[:, :4]).max(initial=0.0) < MEETS_NOTHING
-        ]
+        false.append(_meeting_none(found, truth))
         photos += 1
-    return Detection(np.array(sides), np.array(scores), np.array(false), photos)
+    boxes = np.concatenate([some.boxes for some in false]) if false else np.empty((0, 4))
+    return Detection(
+        np.array(sides),
+        np.array(scores),
+        np.concatenate([some.scores for some in false]) if false else np.empty(0),
+        (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf),
+        photos,
+    )
+
+
+def _meeting_none(found: Detections, truth: Floats) -> Detections:
+    overlaps = [intersection_over_union(box, truth[:, :4]).max(initial=0.0) for box in found.boxes]
+    return found.take(np.flatnonzero(np.array(overlaps) < MEETS_NOTHING))
 
 
 def _score_on(box: Floats, found: Detections) -> float:

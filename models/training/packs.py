@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from app.vision.exposure import lit
 from app.vision.geometry import Detections, Floats
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
-from app.vision.pose import turns_from_points
+from app.vision.pose import steadied, turns_from_points
 from app.vision.sessions import SessionPool
 from app.vision.spoofing import Judges, judges
 from models.training.data import Image
@@ -36,6 +37,7 @@ class PackUnderTest:
 
     def faces(self, image: Image) -> Detections:
         """Faces with their refined points, in pixels."""
+        image = lit(image)
         found = self.pipeline.finder.detect(image)
         refiner = self.pipeline.landmarks
         if refiner is None or not len(found):
@@ -57,13 +59,16 @@ class PackUnderTest:
         face = self.central_face(image)
         if face is None:
             return None
-        return np.asarray(self.pipeline.embedder.embed(image, face.points)[0])
+        return np.asarray(self.pipeline.embedder.embed(lit(image), face.points)[0])
 
     def yaw(self, image: Image, face: Detections) -> float:
         """Degrees, as the server would tell of this one face."""
+        image = lit(image)
         pipeline = self.pipeline
         if pipeline.pose:
-            return float(pipeline.pose.turns(image, face.boxes, face.points)[0, 0])
-        if pipeline.attributes:
-            return float(pipeline.attributes.read(image, face.points).turns[0, 0])
-        return float(turns_from_points(face.points)[0, 0])
+            turns = pipeline.pose.turns(image, face.boxes, face.points)
+        elif pipeline.attributes:
+            turns = pipeline.attributes.read(image, face.points).turns
+        else:
+            turns = turns_from_points(face.points)
+        return float(steadied(turns, face.points)[0, 0])

@@ -2,7 +2,9 @@
 
 import math
 import shutil
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,9 @@ Network = Callable[[Tensor], Any]  # what a batch gives: a tensor, or one for ea
 SEED = 20261121
 SAVE_EVERY = 240.0  # seconds
 WARM_UP = 300  # steps
+HELD = 8.0  # times as long as the latest steps: this one was interrupted
+RECENT_STEPS = 64
+ENOUGH_STEPS = 8
 
 
 def device() -> torch.device:
@@ -51,16 +56,34 @@ def _in_bfloat16(network: nn.Module) -> Network:
 
 @dataclass(slots=True)
 class Clock:
-    """Minutes of training, over all resumed runs."""
+    """Minutes of training, over all resumed runs.
+
+    They are the process's own: a step that took many times as long as steps do, since the process
+    was held or the machine asleep, counts as one of the usual length. The rate's cosine depends on
+    it, so a pause costs no learning.
+    """
 
     minutes: float
-    before: float = 0.0
-    started: float = field(default_factory=time.monotonic)
+    spent: float = 0.0  # seconds
+    now: Callable[[], float] = time.monotonic
+    _last: float = 0.0
+    _took: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
 
-    @property
-    def spent(self) -> float:
-        """Seconds."""
-        return self.before + time.monotonic() - self.started
+    def __post_init__(self) -> None:
+        self._last = self.now()
+
+    def tick(self) -> None:
+        """One step is done."""
+        now = self.now()
+        self.spent += self._usual(now - self._last)
+        self._last = now
+
+    def _usual(self, took: float) -> float:
+        known = len(self._took) >= ENOUGH_STEPS
+        usual = statistics.median(self._took) if known else math.inf
+        counted = usual if took > HELD * usual else took
+        self._took.append(counted)
+        return counted
 
     @property
     def progress(self) -> float:
@@ -153,6 +176,7 @@ class Run:
         self.optimiser.step()
         self.average.update(self.network, self.step)
         self.step += 1
+        self.clock.tick()
         if self.clock.spent - self.saved > SAVE_EVERY:
             self.save()
 
@@ -177,7 +201,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average.values = state["average"]
-        self.step, self.clock.before = state["step"], state["spent"]
+        self.step, self.clock.spent = state["step"], state["spent"]
         self.saved = state["spent"]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.training.augment import Disturbance, disturb
 from models.training.crops import trainable
 from models.training.errors import NoPicturesError
+from models.training.inventions import Inventions
 from models.training.networks import Embedder
 from models.training.runs import Network, Run, device, fixed
 
@@ -57,10 +58,10 @@ _GENTLE = Disturbance(
     patch=0.12,
 )
 # A student still far from its teacher on crops it knows learns little from a stronger disturbance:
-# gentle first, firmer once it follows. Blends come in from the start: few people are on the photos.
+# gentle first, firmer once it follows. Invented faces from the start: few people are on the photos.
 PHASES = (
-    Phase(0.0, 0.6, 0.5, _GENTLE, 2.4e-3),
-    Phase(0.65, 0.6, 0.6, _FIRM, 2.4e-3),
+    Phase(0.0, 0.35, 0.5, _GENTLE, 2.4e-3),
+    Phase(0.65, 0.35, 0.6, _FIRM, 2.4e-3),
 )
 
 
@@ -71,41 +72,35 @@ def phase_at(progress: float) -> Phase:
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Crops (n, 128, 128, 3) with the teacher's unit vectors (n, 256); real faces and blends."""
+    """Crops (n, 128, 128, 3) with the teacher's unit vectors (n, 256); real and invented faces."""
 
     real: tuple[np.ndarray, np.ndarray]
     own: np.ndarray  # the real faces as the pack's own detector and landmarks align them
-    blends: tuple[np.ndarray, np.ndarray]
+    invented: Inventions
     chosen: np.ndarray
 
     @classmethod
     def load(cls, folder: Path) -> "Lessons":
         if not (folder / "crops.npy").exists():
             raise NoPicturesError(f"no crops.npy in {folder}")
-        real, own = _arrays(folder, ""), folder / "own_crops.npy"
+        real = np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "vectors.npy")
+        own = folder / "own_crops.npy"
         aligned = np.load(own, mmap_mode="r") if own.exists() else real[0]
-        return cls(real, aligned, _arrays(folder, "blend_"), trainable(folder))
+        return cls(real, aligned, Inventions(folder), trainable(folder))
 
     def draw(
         self, random: np.random.Generator, count: int, phase: Phase
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Real faces and blends in random order."""
+        """Real and invented faces in random order."""
         real = int(count * phase.real)
         mine = random.choice(self.chosen, real, replace=False)
-        mixed = random.integers(len(self.blends[0]), size=count - real)
+        invented = self.invented.draw(random, count - real)
         order = random.permutation(count)
         own = (random.random(real) < phase.own)[:, None, None, None]
         faces = np.where(own, self.own[mine], self.real[0][mine])
-        crops = np.concatenate([faces, self.blends[0][mixed]])
-        vectors = np.concatenate([self.real[1][mine], self.blends[1][mixed]])
+        crops = np.concatenate([faces, invented[0]])
+        vectors = np.concatenate([self.real[1][mine], invented[1]])
         return crops[order], vectors[order]
-
-
-def _arrays(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        np.load(folder / f"{prefix}crops.npy", mmap_mode="r"),
-        np.load(folder / f"{prefix}vectors.npy"),
-    )
 
 
 def lesson_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
@@ -116,7 +111,7 @@ def lesson_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
 
 
 def train(crops: Path, checkpoint: Path, minutes: float, *, resume: bool) -> None:
-    """Train for `minutes` of wall time, writing `checkpoint` every few."""
+    """Train for `minutes` of its own time, writing `checkpoint` every few."""
     lessons, where = Lessons.load(crops), device()
     run = Run.begin(fixed(Embedder), checkpoint, minutes, peak=PHASES[0].peak, resume=resume)
     random = run.random()

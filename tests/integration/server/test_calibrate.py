@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.cli.options import UsageError
 from tests.integration.server.processes import Client, command_here, image, running
 
 # Where the six people of t1 stand, and how far around them a photo shows.
@@ -121,6 +122,35 @@ def test_the_clouds_similarities_make_a_table_that_keeps_its_accept_rates(photos
     assert done.stdout.count("13.04%") == 2
     assert "of 276" in done.stdout
     assert json.loads(out.read_text())["model"].startswith("starter-")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "has no column"),
+        ("left,right,similarity\n", "a table needs 20 scored pairs"),
+        ("left,right,similarity\nperson-0/0.jpg,person-0/1.jpg,much\n", "line 2: similarity"),
+        ("left,right,similarity\nperson-0/0.jpg,nobody.jpg,5\n", "nobody.jpg, where no photo is"),
+    ],
+)
+def test_a_broken_list_of_the_cloud_is_one_line_and_writes_nothing(photos, tmp_path, content, said):
+    (tmp_path / "cloud.csv").write_text(content)
+    out = tmp_path / "t.json"
+
+    done = command_here(
+        "calibrate",
+        "--match",
+        str(tmp_path / "cloud.csv"),
+        "--photos",
+        str(photos),
+        "--out",
+        str(out),
+    )
+
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

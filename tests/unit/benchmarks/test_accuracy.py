@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 from skimage import data as pictures
 
-from app.domain.rates import Rate
+from app.domain.rates import Rate, wilson
 from app.vision.geometry import Detections
 from models.training import measures
 from models.training.labels import read_boxes
@@ -39,6 +39,12 @@ def test_no_false_accept_costs_every_genuine_pair_below_the_best_stranger():
 def test_wilsons_interval_is_the_one_of_the_textbooks():
     low, high = Rate(45, 50).interval  # Newcombe 1998, method 3, gives 78.6 to 95.7 %
     assert (round(low, 3), round(high, 3)) == (0.786, 0.957)
+
+
+@pytest.mark.parametrize("trials", [3.0, 150.0, 143.7])
+def test_an_interval_reaches_to_none_and_to_all_where_nothing_else_was_seen(trials: float):
+    assert wilson(0.0, trials)[0] == 0.0
+    assert wilson(1.0, trials)[1] == 1.0
 
 
 def test_no_trial_says_nothing():
@@ -97,6 +103,7 @@ def test_more_false_faces_than_allowed_raise_the_threshold_that_is_read(tmp_path
     assert measured.recall(50).value == 1.0
     assert measured.strict_threshold == pytest.approx(0.8)
     assert measured.recall(50, threshold=measured.strict_threshold).value == 0.0
+    assert [measured.false_a_photo(side) for side in (0, 60, 61)] == [1.0, 1.0, 0.0]
 
 
 def test_an_entry_without_faces_does_not_shift_the_next_one(tmp_path: Path):

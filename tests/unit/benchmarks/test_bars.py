@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.calibration import Calibration, Table
 from app.domain.values import ErrorRates
-from benchmarks.accuracy.bars import identified, promised
+from benchmarks.accuracy.bars import identified, in_order, promised
 
 PHOTOS = [(f"person-{n // 2}", Path(f"{n}.jpg")) for n in range(8)]
 AXES = np.eye(4, dtype=np.float32)
@@ -47,14 +47,36 @@ def test_a_promise_is_held_against_every_pair_of_strangers(at: float, times: flo
     assert first["pairs_of_people"]["times_the_promise"] == pytest.approx(times)
 
 
-def rank_1(known: Drawn) -> tuple[int, int]:
-    told = json.loads(json.dumps(identified(known, PHOTOS)))["rank_1"]
-    return told["hits"], told["trials"]
+def found(told: object) -> tuple[int, int]:
+    rate = json.loads(json.dumps(told))
+    return rate["hits"], rate["trials"]
 
 
 def test_the_second_photo_of_everybody_is_looked_for():
-    assert rank_1(Drawn()) == (4, 4)
+    figures = identified(Drawn(), PHOTOS)
+
+    assert found(figures["rank_1"]) == (4, 4)
+    assert figures["missed"] == []
 
 
-def test_a_photo_without_a_face_is_looked_for_in_vain():
-    assert rank_1(Drawn(lost=3)) == (3, 4)
+def test_a_photo_without_a_face_is_looked_for_in_vain_and_named():
+    third = ("person-0", Path("person-0/1.jpg"))
+
+    figures = identified(Drawn(lost=3), [*PHOTOS, third])
+
+    assert found(figures["rank_1"]) == (3, 4)
+    assert found(figures["rank_1_of_every_other_photo"]) == (4, 5)
+    assert figures["missed"] == ["/3.jpg"]
+
+
+def test_the_order_of_classes_does_not_mind_how_many_faces_each_has():
+    kinds = [np.array([-30.0]), np.array([-40.0, -20.0]), np.full(1_000, 25.0)]
+
+    told = in_order(kinds)
+
+    # Of the first two classes half the pairs are in order, of each other two all.
+    assert told["faces_in_order"] == pytest.approx(2.5 / 3, abs=1e-5)
+    assert told["faces_of_neighbouring_classes_in_order"] == 0.75
+    assert told["faces_further_apart_in_order"] == 1.0
+    assert told["means"] == [-30.0, -30.0, 25.0]
+    assert json.loads(json.dumps(told))["neighbouring_means_in_order"]["hits"] == 1

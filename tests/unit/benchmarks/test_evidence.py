@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from app.domain.calibration import Calibration, Table
 from app.domain.rates import Rate
 from benchmarks.evidence.page import Section, page, told
 from benchmarks.evidence.pictures import people_of
-from benchmarks.evidence.sections import strangers
-from benchmarks.evidence.svg import Chart, plain
+from benchmarks.evidence.sections import Faces, strangers, verification
+from benchmarks.evidence.svg import Chart, plain, upwards
 
 main = importlib.import_module("benchmarks.evidence.__main__").main
 
@@ -31,10 +32,50 @@ def test_a_chart_is_svg_with_its_title_ticks_and_names():
     assert {"Scores & more", "cosine", "0.5", "a <curve>", "dots"} <= set(texts)
 
 
+def test_a_single_curve_needs_no_name_beside_it():
+    made = Chart("Found", plain("px", 0, 1, 0.5), plain("share", 0, 1, 0.5))
+    made.curve("found", [(0.0, 0.0), (0.5, 1.0)])
+
+    assert ">found<" not in made.svg()
+
+
 def test_what_lies_beyond_an_axis_is_drawn_at_its_end():
     [points] = re.findall(r'points="([^"]+)"', chart().svg())
 
-    assert points.split()[1].endswith(",20.0")  # the upper edge
+    assert points.split()[1].endswith(",40.0")  # the upper edge
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [
+        (13.3333, ["0", "5", "10", "15"]),
+        (1.0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (0.07, ["0", "0.02", "0.04", "0.06", "0.08"]),
+        (52.0, ["0", "20", "40", "60"]),
+    ],
+)
+def test_ticks_are_round_numbers_up_to_above_the_highest(highest, ticks):
+    axis = upwards("density", highest)
+
+    assert [text for _, text in axis.ticks] == ticks
+    assert axis.high >= highest
+
+
+def faces(spread: float) -> Faces:
+    """Five photos each of eight people, whose vectors lie `spread` around them."""
+    random = np.random.default_rng(2)
+    own = np.repeat(np.eye(8), 5, axis=0)
+    vectors = own + random.normal(size=(40, 8)) * spread
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Faces([], [], vectors.astype(np.float32), [str(n // 5) for n in range(40)], 0)
+
+
+@pytest.mark.parametrize(("spread", "drawn"), [(0.01, 1), (0.5, 2)])
+def test_a_curve_of_errors_is_drawn_where_there_were_some(spread, drawn):
+    section = verification(faces(spread), Table(Calibration([-1, 0, 1], [0, 50, 100]), None))
+
+    assert len(section.pictures) == drawn
+    assert any("no curve" in note for note in section.notes) == (drawn == 1)
 
 
 def test_a_page_needs_nothing_beside_itself_and_escapes_what_it_shows():
@@ -92,5 +133,7 @@ def test_the_pictures_of_the_packages_make_a_whole_report(tmp_path):
     assert [g["size"] for g in figures["Who is it? (identification in a group)"]["groups"]] == [
         1_000, 10_000, 100_000
     ]  # fmt: skip
-    assert text.count("<svg") == 4
+    # Seven people are told apart: histogram, sizes and angles are drawn, no curve of errors.
+    assert text.count("<svg") == 3
+    assert "no curve" in text
     assert "far too few" in text

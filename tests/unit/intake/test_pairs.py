@@ -45,15 +45,39 @@ def test_labelled_and_scored_pairs_are_read_from_their_columns(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("", "no column left or right or similarity"),
+        ("left;right;similarity\na;b;1\n", "no column left or right or similarity"),
         ("left,right\na,b\n", "no column similarity"),
+        ("left,right,similarity,similarity\na,b,1,2\n", "no column similarity, or two"),
         ("left,right,similarity\na,b,100.5\n", "line 2: similarity"),
-        ("left,right,similarity\na,b,1\na,b,nan\n", "line 3: similarity"),
+        ("left,right,similarity\na,b,-1\n", "line 2: similarity"),
+        ("left,right,similarity\na,b,high\n", "line 2: similarity"),
+        ("left,right,similarity\na,b\n", "line 2: similarity"),
+        ("left,right,similarity\na,b,1\n\na,b,nan\n", "line 4: similarity"),
+        ("left,right,similarity\na,b,99,5\n", "line 2: 4 cells for 3 columns"),
         ("left,right,similarity,same\na,b,1,perhaps\n", "line 2: same"),
+        ("left,right,similarity\n,b,1\n", "line 2: left and right each name a photo"),
+        ("left,right,similarity\na,a,1\n", "line 2: left and right are the same photo"),
+        ("left,right,similarity\na,b,1\nb,a,2\n", "line 3: line 2 tells otherwise"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path, text, said):
     with pytest.raises(ConfigurationError, match=said):
         read_scored(written(tmp_path, text), tmp_path)
+
+
+def test_a_pair_that_is_listed_twice_counts_once(tmp_path):
+    text = "left,right,similarity\na,b,99.5\na,c,3\na,b,99.50\nb,a,99.5\n"
+
+    assert len(read_scored(written(tmp_path, text), tmp_path)) == 2
+
+
+def test_a_list_may_come_from_a_spreadsheet(tmp_path):
+    text = "\ufeffleft, right ,similarity\r\na.jpg, b.jpg ,99.5\r\n\r\n"
+
+    (pair,) = read_scored(written(tmp_path, text), tmp_path)
+
+    assert (pair.second, pair.similarity) == (tmp_path / "b.jpg", 99.5)
 
 
 def test_people_are_folders(tmp_path):

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from app.vision.detectors import Cells, FaceFinder, YuNet, decode_cells, suppress
+from app.vision.detectors import TURNS, Cells, FaceFinder, YuNet, decode_cells, suppress
 from app.vision.geometry import Detections
 from app.vision.manifests import load_manifest
 from app.vision.packs import PackCatalog
@@ -154,6 +154,27 @@ def test_a_picture_without_a_face_gets_a_second_look_with_a_border():
     assert found.boxes[0] == pytest.approx([40, 0, 100, 80])
 
 
+def test_a_small_picture_without_a_face_gets_a_look_twice_as_large_where_the_pack_wants_it():
+    eye = Eye(NOTHING, NOTHING, detections((40, 20, 140, 120), scores=[0.9]))
+    image = np.full((80, 70, 3), 7, np.uint8)
+
+    found = FaceFinder(eye, 640, enlarged=160).detect(image)
+
+    assert eye.shown[2].shape == (160, 160, 3)
+    assert (eye.shown[2][:, :140] == 7).all()
+    assert found.boxes[0] == pytest.approx([20, 10, 70, 60])
+
+
+@pytest.mark.parametrize(("side", "enlarged"), [(161, 160), (80, 0)])
+def test_no_other_picture_is_enlarged(side: int, enlarged: int):
+    eye = Eye(*[NOTHING] * 8)
+
+    FaceFinder(eye, 640, enlarged=enlarged).detect(np.ones((side, side, 3), np.uint8))
+
+    as_it_is, with_a_border = 1, 1
+    assert len(eye.shown) == as_it_is + with_a_border + len(TURNS)
+
+
 def test_a_picture_with_a_face_is_looked_at_once():
     eye = Eye()
 
@@ -190,6 +211,15 @@ def test_looks_from_every_side_at_nobody_find_nobody():
 
     assert len(found) == 0
     assert len(eye.shown) == 7
+
+
+def test_a_picture_is_turned_only_by_what_was_asked_for():
+    eye = Eye(*[NOTHING] * 3)
+
+    found = FaceFinder(eye, 640, turns=(90.0,)).detect(np.ones((90, 60, 3), np.uint8))
+
+    assert len(found) == 0
+    assert [canvas.shape[:2] for canvas in eye.shown] == [(96, 64), (192, 160), (64, 96)]
 
 
 class Tall:

@@ -68,6 +68,7 @@ def test_a_manifest_that_is_not_there_is_refused(tmp_path):
         ("embedder", "colour", "rgb", "unknown key 'colour'"),
         ("detector", "color", "grey", "color must be one of rgb, bgr"),
         ("detector", "max_side", 8, "max_side must be at least 32"),
+        ("detector", "enlarged_side", -1, "enlarged_side must not be negative"),
         ("detector", "score_threshold", 1.5, "score_threshold must lie between 0 and 1"),
         ("detector", "nms_threshold", 0, "nms_threshold must lie between 0 and 1"),
     ],

@@ -151,7 +151,8 @@ def test_the_pose_model_tells_the_orientation():
 
     (face,) = eyes.analyze(IMAGE, Wanted(orientation=True))
 
-    assert (face.orientation.yaw, face.orientation.pitch, face.orientation.roll) == (50.0, 0.0, 0.0)
+    # The points see a frontal face, and draw the yaw of 50 degrees ten of them towards it.
+    assert (face.orientation.yaw, face.orientation.pitch, face.orientation.roll) == (40.0, 0.0, 0.0)
     assert eyes.attributes.runs == 0
 
 
@@ -160,7 +161,8 @@ def test_without_a_pose_model_the_attributes_tell_it_and_are_read_once():
 
     (face,) = eyes.analyze(IMAGE, Wanted(orientation=True, mask=True))
 
-    assert (face.orientation.yaw, face.orientation.pitch) == (12.0, -3.0)
+    assert face.orientation.yaw == pytest.approx(6.0, abs=1e-4)
+    assert face.orientation.pitch == -3.0
     assert face.mask is True
     assert eyes.attributes.runs == 1
 
@@ -221,7 +223,7 @@ def test_an_eligible_face_keeps_the_orientation_that_was_wanted():
         IMAGE, Wanted(orientation=True, embeddings=EVERY_FACE, eligible=Eligibility(min_side=30))
     )
 
-    assert face.orientation.yaw == 40.0
+    assert face.orientation.yaw == 30.0
     assert face.embedding is not None
 
 

@@ -9,6 +9,7 @@ from app.vision.pose import (
     RESTING_NOSE,
     Adas0001,
     rolls,
+    steadied,
     turns_from_points,
 )
 from tests.unit.vision.packs import floats
@@ -82,6 +83,17 @@ def test_roll_goes_on_without_a_jump_from_one_side_over_the_head_to_the_other():
     told = rolls(floats([turned(head(yaw=20.0), angle) for angle in angles]))
 
     assert np.abs(np.diff(told) - 1.0).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("told", "steady"), [(20.0, 25.0), (30.0, 30.0), (44.0, 37.0), (75.0, 65.0), (-75.0, -65.0)]
+)
+def test_a_networks_yaw_goes_half_way_to_that_of_the_points_but_not_far(told, steady):
+    points = floats(head(yaw=30.0)[None] * 50.0 + 200.0)
+
+    turns = steadied(np.array([[told, 7.0]]), points)
+
+    assert turns[0] == pytest.approx([steady, 7.0], abs=1e-3)
 
 
 class Leaning:
