@@ -186,15 +186,17 @@ def mirrored(pack: PackUnderTest, data: Path) -> Figures:
 def in_order(kinds: Sequence[np.ndarray]) -> Figures:
     """Whether the yaws of rising classes rise.
 
-    Of two faces of different classes, drawn class by class, the one of the higher class should have
-    the greater yaw: `faces_in_order` is how often it has, every pair of classes weighing alike,
-    however many faces it has. Whether two that lie beside each other or a class apart are told
-    apart stands beside it, and whether the means rise at all.
+    Of two faces of different classes the one of the higher class should have the greater yaw:
+    `pairs_in_order` is how often it has, of every two faces of the set, most of them frontal ones
+    beside others. Beside it stands the same with every pair of classes weighing alike, of classes
+    that are neighbours, and of those further apart; and whether the means rise at all.
     """
-    shares = {
-        (low, high): float((kinds[low][:, None] < kinds[high][None]).mean())
+    right = {
+        (low, high): int((kinds[low][:, None] < kinds[high][None]).sum())
         for low, high in combinations(range(len(kinds)), 2)
     }
+    trials = {(low, high): len(kinds[low]) * len(kinds[high]) for low, high in right}
+    shares = {pair: right[pair] / trials[pair] for pair in right}
     beside = [share for (low, high), share in shares.items() if high - low == 1]
     apart = [share for (low, high), share in shares.items() if high - low > 1]
     means = [float(yaws.mean()) for yaws in kinds]
@@ -203,10 +205,11 @@ def in_order(kinds: Sequence[np.ndarray]) -> Figures:
         "neighbouring_means_in_order": Rate(
             sum(low < high for low, high in pairwise(means)), len(means) - 1
         ).as_json(),
-        "faces_in_order": round(float(np.mean([*beside, *apart])), 5),
-        "faces_of_neighbouring_classes_in_order": round(float(np.mean(beside)), 5),
-        "faces_further_apart_in_order": round(float(np.mean(apart)), 5),
-        "faces_in_order_by_classes": {
+        "pairs_in_order": Rate(sum(right.values()), sum(trials.values())).as_json(),
+        "classes_in_order": round(float(np.mean([*beside, *apart])), 5),
+        "neighbouring_classes_in_order": round(float(np.mean(beside)), 5),
+        "classes_further_apart_in_order": round(float(np.mean(apart)), 5),
+        "in_order_by_classes": {
             f"{low + 1}-{high + 1}": round(share, 4) for (low, high), share in shares.items()
         },
     }

@@ -69,14 +69,15 @@ def test_a_photo_without_a_face_is_looked_for_in_vain_and_named():
     assert figures["missed"] == ["/3.jpg"]
 
 
-def test_the_order_of_classes_does_not_mind_how_many_faces_each_has():
+def test_the_order_of_classes_is_told_of_all_faces_and_of_classes_alike():
     kinds = [np.array([-30.0]), np.array([-40.0, -20.0]), np.full(1_000, 25.0)]
 
     told = in_order(kinds)
 
     # Of the first two classes half the pairs are in order, of each other two all.
-    assert told["faces_in_order"] == pytest.approx(2.5 / 3, abs=1e-5)
-    assert told["faces_of_neighbouring_classes_in_order"] == 0.75
-    assert told["faces_further_apart_in_order"] == 1.0
+    assert told["classes_in_order"] == pytest.approx(2.5 / 3, abs=1e-5)
+    assert told["neighbouring_classes_in_order"] == 0.75
+    assert told["classes_further_apart_in_order"] == 1.0
+    assert found(told["pairs_in_order"]) == (3_001, 3_002)
     assert told["means"] == [-30.0, -30.0, 25.0]
     assert json.loads(json.dumps(told))["neighbouring_means_in_order"]["hits"] == 1
