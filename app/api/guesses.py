@@ -1,6 +1,7 @@
 """How many wrong keys a source may try before its wrong keys are answered late."""
 
 import asyncio
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,6 +12,7 @@ MOST_SECONDS = 10.0
 # One customer has a whole /64 of IPv6 addresses to call from.
 IPV6_NETWORK = 64
 MINUTE = 60.0
+LEAST_SECONDS = 0.003
 
 
 class Guesses:
@@ -30,8 +32,13 @@ class Guesses:
         self._paid_at: OrderedDict[str, float] = OrderedDict()
 
     async def slow(self, address: str) -> None:
-        """Return when the failure of a caller at `address` may be told."""
-        await asyncio.sleep(self.failed(address))
+        """Return when the failure of a caller at `address` may be told.
+
+        That is never at once: behind a wait by chance nobody sees the microseconds by which an
+        unknown appKey and a wrong secretKey differ.
+        """
+        veil = LEAST_SECONDS * (1 + secrets.randbelow(1_000) / 1_000)
+        await asyncio.sleep(self.failed(address) + veil)
 
     def failed(self, address: str) -> float:
         """Note a failure; how many seconds its answer has to wait."""
