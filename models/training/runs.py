@@ -75,15 +75,14 @@ class Clock:
     def tick(self) -> None:
         """One step is done."""
         now = self.now()
-        self.spent += self._usual(now - self._last)
+        self._took.append(now - self._last)
         self._last = now
-
-    def _usual(self, took: float) -> float:
-        known = len(self._took) >= ENOUGH_STEPS
-        usual = statistics.median(self._took) if known else math.inf
-        counted = usual if took > HELD * usual else took
-        self._took.append(counted)
-        return counted
+        usual = statistics.median(self._took)
+        if len(self._took) > ENOUGH_STEPS:
+            self.spent += self._took[-1] if self._took[-1] <= HELD * usual else usual
+        elif len(self._took) == ENOUGH_STEPS:
+            # Only now is it known how long a step takes: less than the first, which compiles.
+            self.spent += ENOUGH_STEPS * usual
 
     @property
     def progress(self) -> float:
