@@ -78,7 +78,7 @@ FED = (
 
 READ = (
     Metric("facereco_line_lanes", Kind.GAUGE, "Pictures that may be at work at a time."),
-    Metric("facereco_line_working", Kind.GAUGE, "Pictures at work."),
+    Metric("facereco_line_working", Kind.GAUGE, "Pictures at work, or decoded ahead of it."),
     Metric("facereco_line_waiting", Kind.GAUGE, "Pictures in line."),
     Metric("facereco_body_bytes", Kind.GAUGE, "Bytes of request bodies kept just now."),
     Metric("facereco_downloads_running", Kind.GAUGE, "Image URLs being fetched."),
