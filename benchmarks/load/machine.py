@@ -61,6 +61,13 @@ class Server:
         """Megabytes that are this server's alone or its share of what is shared, all processes."""
         return sum(_proportional(pid) for pid in self.family())
 
+    def anonymous(self) -> float:
+        """Megabytes that all processes hold beside what they map from files.
+
+        A process's share of a library changes with whoever else on the machine has it open.
+        """
+        return sum(map(_anonymous, self.family()))
+
     def resident(self) -> float:
         """Megabytes, see `resident`."""
         return resident(self.process.pid)
@@ -152,6 +159,10 @@ def _processor(pid: int) -> float:
 
 def _proportional(pid: int) -> float:
     return _kilobytes(pid, "Pss") / 1024
+
+
+def _anonymous(pid: int) -> float:
+    return (_kilobytes(pid, "Pss_Anon") + _kilobytes(pid, "Pss_Shmem")) / 1024
 
 
 def _kilobytes(pid: int, field: str) -> float:

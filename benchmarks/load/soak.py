@@ -4,7 +4,7 @@
 
 Everything a server does, right and wrong: pictures found, registered, searched, compared, deleted,
 groups made and deleted, broken files, wrong keys, refused addresses, clients that hang up. Memory
-is what all of the server's processes hold (proportional set size). It goes up and down by tens of
+is what all of the server's processes hold beside the files they map. It goes up and down by tens of
 megabytes as pictures come and go, so its slope is that of the floors: the least of each minute
 after the first third, through which Theil and Sen's line is laid. The bar is missed when the
 95 % interval of the slope lies above it; how wide that is says how little a short run can tell.
@@ -135,7 +135,7 @@ async def run(options: argparse.Namespace, server: Server) -> dict[str, object]:
     start = time.monotonic()
 
     def look() -> None:
-        looks.append((time.monotonic() - start, server.memory(), server.descriptors()))
+        looks.append((time.monotonic() - start, server.anonymous(), server.descriptors()))
 
     await wire.every(LOOK_SECONDS, look, asyncio.gather(*map(keep_on, loads)))
     outcomes = Outcomes([outcome for load in loads for outcome in load.outcomes.all])
