@@ -26,10 +26,10 @@ def opened(folder: Path, *, sync: Sync = Sync.NONE, size: int = 1 << 20) -> Trai
     return Trail(folder, KEY, sync=sync, segment_bytes=size)
 
 
-def write(folder: Path, count: int, *, size: int = 1 << 20) -> None:
+def write(folder: Path, count: int, *, size: int = 1 << 20, tenant: str = "team") -> None:
     with opened(folder, size=size) as trail:
         for number in range(count):
-            trail.record(AuditEntry("register", tenant="team", group=f"g{number}", code=0))
+            trail.record(AuditEntry("register", tenant=tenant, group=f"g{number}", code=0))
 
 
 def findings(folder: Path, **anchors: Link) -> list[str]:
@@ -217,7 +217,8 @@ def test_an_anchor_shows_that_a_whole_trail_was_replaced_or_removed(tmp_path: Pa
     write(tmp_path / "a", 5)
     anchor = only(check(tmp_path / "a", KEY, {})).last
 
-    write(tmp_path / "b", 9)
+    # Of somebody else: the same records within the same millisecond would be the same trail.
+    write(tmp_path / "b", 9, tenant="others")
 
     assert any("not the one" in finding for finding in findings(tmp_path / "b", **{"0": anchor}))
     assert findings(tmp_path / "nothing", **{"0": anchor})
