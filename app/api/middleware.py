@@ -46,7 +46,7 @@ class Observe:
         exchange = _Exchange(send, request_id)
         observer: Observer = scope["app"].state.services.observer
         watch = observer.begin(headers.get("traceparent"))
-        with logs.Request(request_id), heard_by(watch.stage):
+        with logs.of_request(request_id), heard_by(watch.stage):
             try:
                 await self._answer(scope, receive, exchange)
             finally:

@@ -88,7 +88,7 @@ class Turnstile:
                 request=request_id,
             )
             watch.end(outcome)
-            with logs.Request(request_id):
+            with logs.of_request(request_id):
                 log_request(outcome, tenant.name)
             return _written(code, error.detail).replace(_ID, request_id.encode(), 1)
         return None

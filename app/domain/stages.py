@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from enum import Enum
 from types import TracebackType
 
+from app.domain.contexts import During
+
 Listener = Callable[["Stage", float, float], None]
 """Told a stage and the readings of `time.perf_counter` when it began and ended; in any thread."""
 
@@ -60,24 +62,9 @@ class Timed:
             listener(self._stage, self._began, time.perf_counter())
 
 
-class heard_by:  # noqa: N801 - used as `contextlib.suppress` is
+def heard_by(listener: Listener | None) -> During[Listener | None]:
     """What this block does, and whatever it starts, tells its stages to `listener`."""
-
-    __slots__ = ("_listener", "_token")
-
-    def __init__(self, listener: Listener | None) -> None:
-        self._listener = listener
-
-    def __enter__(self) -> None:
-        self._token = _LISTENER.set(self._listener)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _LISTENER.reset(self._token)
+    return During(_LISTENER, listener)
 
 
 class StageTimes:

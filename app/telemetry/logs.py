@@ -10,6 +10,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from app.domain.contexts import During
+
 log = structlog.get_logger(__name__)
 
 # Of the library's own context variables every line, and every request twice, would look through
@@ -43,24 +45,9 @@ def configure(level: str) -> None:
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_traceback)
 
 
-class Request:
-    """`with Request(id):` names the request on every line of the block, and of what it starts."""
-
-    __slots__ = ("_id", "_token")
-
-    def __init__(self, request_id: str) -> None:
-        self._id = request_id
-
-    def __enter__(self) -> None:
-        self._token = _REQUEST.set(self._id)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _REQUEST.reset(self._token)
+def of_request(request_id: str) -> During[str | None]:
+    """Names the request on every line of the block, and of what the block starts."""
+    return During(_REQUEST, request_id)
 
 
 def name_request(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:
