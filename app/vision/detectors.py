@@ -1,17 +1,19 @@
 """Where the faces are: networks that find them, and how a picture of any size is shown to one."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.values import Image
-from app.vision.geometry import Detections, Floats, Matrix, Scratch, blob
-from app.vision.manifests import DetectorSection
-from app.vision.sessions import Session
+from app.vision.geometry import Detections, Floats, Matrix, Scratches, blob
+from app.vision.graphs import BOXES, CELLS, LEAST, POINTS, PRODUCTS, of_cells
+from app.vision.manifests import DetectorSection, Pack
+from app.vision.sessions import Session, SessionPool
 
 STRIDES = (8, 16, 32)
 SIDE_UNIT = 32
@@ -192,32 +194,42 @@ def _whole(side: int) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """What YuNet says of the cells of one stride, each array with a row for each cell."""
+    """Cells of a canvas in which YuNet sees a face, each array with a row for each of them.
 
-    stride: int
-    columns: int
-    classes: Floats
-    objects: Floats
+    `numbers` (k,) count through the cells of every stride in turn, rows first. `products` (k,) are
+    class * object, `boxes` (k, 4) and `points` (k, 10) as the network gives them.
+    """
+
+    numbers: NDArray[np.int64]
+    products: Floats
     boxes: Floats
     points: Floats
 
 
-def decode_cells(cells: Cells, threshold: float) -> Detections:
-    """The faces of one stride with a score of at least `threshold`.
+def decode_cells(cells: Cells, width: int, height: int) -> Detections:
+    """The faces of some cells of a canvas of this size, in its pixels.
 
     As libfacedetection does: score = sqrt(class * object), a centre lies (cell + delta) strides
     from the corner, sides are exp(delta) strides, and points lie like centres.
     """
-    products = cells.classes * cells.objects
-    kept = np.flatnonzero(products >= threshold * threshold)
-    scores = np.sqrt(np.minimum(products[kept], 1.0))
-    corners = np.column_stack([kept % cells.columns, kept // cells.columns]).astype(np.float32)
-    deltas = cells.boxes[kept]
-    centres = (corners + deltas[:, :2]) * cells.stride
+    scores = np.sqrt(np.minimum(cells.products, 1.0))
+    corners, strides = _corners(cells.numbers, width, height)
+    centres = (corners + cells.boxes[:, :2]) * strides
     # Wider than e^8 strides is no face, and must not overflow.
-    halves = np.exp(np.minimum(deltas[:, 2:], 8.0)) * (0.5 * cells.stride)
-    points = (corners[:, None, :] + cells.points[kept].reshape(-1, 5, 2)) * cells.stride
+    halves = np.exp(np.minimum(cells.boxes[:, 2:], 8.0)) * (0.5 * strides)
+    points = (corners[:, None] + cells.points.reshape(-1, 5, 2)) * strides[:, None]
     return Detections(np.hstack([centres - halves, centres + halves]), points, scores)
+
+
+def _corners(numbers: NDArray[np.int64], width: int, height: int) -> tuple[Floats, Floats]:
+    """Column and row (k, 2) of some cells, and their strides (k, 1)."""
+    fine, middle, _ = ((width // stride) * (height // stride) for stride in STRIDES)
+    # Computed, not chosen: picking elements lets go of the interpreter, however few they are.
+    beyond, far = numbers >= fine, numbers >= fine + middle
+    strides = STRIDES[0] << (beyond.astype(np.int64) + far)
+    inside, columns = numbers - fine * beyond - middle * far, width // strides
+    corners = np.stack([inside % columns, inside // columns], axis=1)
+    return corners.astype(np.float32), strides[:, None].astype(np.float32)
 
 
 def suppress(found: Detections, threshold: float) -> Detections:
@@ -249,38 +261,33 @@ def _covered(box: Floats, others: Floats) -> Floats:
 
 
 class YuNet:
-    """YuNet and networks with its heads: cls, obj, bbox and kps for strides 8, 16 and 32."""
+    """YuNet and networks with its heads, written so that they choose the cells themselves."""
 
     def __init__(self, session: Session, section: DetectorSection) -> None:
+        """`session` is of a network that `app.vision.graphs.of_cells` wrote."""
         self._session = session
         self._section = section
-        self._scratch = Scratch()
+        self._scratches = Scratches()
+        self._least = np.array([section.score_threshold**2], dtype=np.float32)
         entry = session.get_inputs()[0]
         self._input = entry.name
-        self._outputs = [f"{head}_{s}" for s in STRIDES for head in ("cls", "obj", "bbox", "kps")]
         height, width = entry.shape[2:4]
         self.fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
     def find(self, canvas: Image) -> Detections:
         section = self._section
-        tensor = blob(
-            [canvas],
-            color=section.color,
-            mean=section.mean,
-            scale=section.scale,
-            scratch=self._scratch,
-        )
-        heads = self._session.run(self._outputs, {self._input: tensor})
-        found = [
-            decode_cells(_cells(stride, canvas.shape[1], heads[4 * i :]), section.score_threshold)
-            for i, stride in enumerate(STRIDES)
-        ]
-        return suppress(_joined(found), section.nms_threshold)
-
-
-def _cells(stride: int, width: int, heads: list[Floats]) -> Cells:
-    classes, objects, boxes, points = (head[0] for head in heads[:4])
-    return Cells(stride, width // stride, classes[:, 0], objects[:, 0], boxes, points)
+        with self._scratches.one() as scratch:
+            tensor = blob(
+                [canvas],
+                color=section.color,
+                mean=section.mean,
+                scale=section.scale,
+                scratch=scratch,
+            )
+            inputs = {self._input: tensor, LEAST: self._least}
+            seen: Any = self._session.run([CELLS, PRODUCTS, BOXES, POINTS], inputs)
+        found = decode_cells(Cells(*seen), canvas.shape[1], canvas.shape[0])
+        return suppress(found, section.nms_threshold)
 
 
 def _joined(found: list[Detections]) -> Detections:
@@ -316,7 +323,10 @@ class Scrfd:
         return Detections(found[:, :4], points, found[:, 4])
 
 
-NETWORKS: dict[str, Callable[[Session, DetectorSection], Network]] = {
-    "yunet": YuNet,
-    "scrfd": Scrfd,
-}
+def open_network(pack: Pack, sessions: SessionPool) -> Network:
+    """The detector of a pack. Raises `ConfigurationError` when its file cannot be used."""
+    section = pack.detector
+    if section.family == "yunet":
+        opened = sessions.open(pack, section, lambda content: of_cells(content, STRIDES))
+        return YuNet(opened.session, section)
+    return Scrfd(sessions.open(pack, section).session, section)

@@ -1,11 +1,14 @@
-"""How a network is written for ONNX Runtime's processor kernels, its answers left as they are.
+"""How a network is written for ONNX Runtime, its answers left as they are.
 
 A convolution there works on channels in blocks of 8 or 16, and so do the operators that may stand
 between two of them. PRelu is none of these: around each one every value is brought into rows and
 back, and its own kernel is slow. More than half of an embedding's time goes there (decision 0022).
+
+A detector answers for thousands of cells of which a few hold a face. Those are chosen in the
+network, too: each operation on an array is one more that lets go of the interpreter (0026).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +34,57 @@ def in_blocks(content: bytes) -> bytes:
     graph.initializer.extend(_constants(slopes))
     written: bytes = model.SerializeToString()
     return written
+
+
+LEAST, CELLS = "facereco/least", "facereco/cells"
+PRODUCTS, BOXES, POINTS = "facereco/products", "facereco/boxes", "facereco/points"
+_HEADS = {"cls": [-1], "obj": [-1], "bbox": [-1, 4], "kps": [-1, 10]}
+
+
+def of_cells(content: bytes, strides: Sequence[int]) -> bytes:
+    """The YuNet `content`, which gives the cells with a face alone.
+
+    A second input `LEAST` (1,) is the least product of both scores. Outputs: `CELLS` (k,), numbered
+    through all `strides`, `PRODUCTS` (k,), `BOXES` (k, 4) and `POINTS` (k, 10) of those cells.
+    Raises what onnx raises when it is no network, and `KeyError` when it is no YuNet.
+    """
+    model = load_model_from_string(content)
+    graph = model.graph
+    given = {output.name for output in graph.output}
+    if missing := {f"{head}_{s}" for s in strides for head in _HEADS} - given:
+        raise KeyError(min(missing))
+    graph.node.extend(_chosen(strides))
+    for head, shape in _HEADS.items():
+        graph.initializer.append(from_array(np.array(shape, np.int64), _own(head, "shape")))
+    graph.input.append(helper.make_tensor_value_info(LEAST, TensorProto.FLOAT, [1]))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(CELLS, TensorProto.INT64, ["k"]))
+    graph.output.append(helper.make_tensor_value_info(PRODUCTS, TensorProto.FLOAT, ["k"]))
+    graph.output.append(helper.make_tensor_value_info(BOXES, TensorProto.FLOAT, ["k", 4]))
+    graph.output.append(helper.make_tensor_value_info(POINTS, TensorProto.FLOAT, ["k", 10]))
+    written: bytes = model.SerializeToString()
+    return written
+
+
+def _own(*parts: str) -> str:
+    """A name that no network has by itself."""
+    return "/".join(("facereco", *parts))
+
+
+def _chosen(strides: Sequence[int]) -> Iterator[NodeProto]:
+    node = helper.make_node
+    for head in _HEADS:
+        every = _own(head, "every")
+        yield node("Concat", [f"{head}_{s}" for s in strides], [every], axis=1)
+        yield node("Reshape", [every, _own(head, "shape")], [_own(head)])
+    both, unlikely, likely, places = map(_own, ("both", "unlikely", "likely", "places"))
+    yield node("Mul", [_own("cls"), _own("obj")], [both])
+    yield node("Less", [both, LEAST], [unlikely])
+    yield node("Not", [unlikely], [likely])
+    yield node("NonZero", [likely], [places])
+    yield node("Reshape", [places, _own("cls", "shape")], [CELLS])
+    for rows, chosen in ((both, PRODUCTS), (_own("bbox"), BOXES), (_own("kps"), POINTS)):
+        yield node("Gather", [rows, CELLS], [chosen], axis=0)
 
 
 def _slopes(model: ModelProto) -> dict[str, Slopes]:

@@ -67,5 +67,8 @@ def upright(box: Floats, angle: float) -> Floats:
 
 def _back(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where `matrix` takes these points (n, 2) from."""
-    there = np.linalg.solve(matrix[:, :2], (points - matrix[:, 2]).T).T
+    (a, b, across), (c, d, down) = matrix.tolist()
+    x, y = points[:, 0] - across, points[:, 1] - down
+    # Written out: for two by two a solver is slow, and lets go of the interpreter.
+    there = np.stack([d * x - b * y, a * y - c * x], axis=1) / (a * d - b * c)
     return np.asarray(there, dtype=np.float64)

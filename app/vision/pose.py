@@ -61,8 +61,9 @@ class Adas0001:
             for box, roll in zip(boxes, rolls(points), strict=True)
         ]
         # Not quite as sure of the left as of the right, it is asked of the mirrored face, too.
-        both = [*crops, *(np.ascontiguousarray(crop[:, ::-1]) for crop in crops)]
-        yaw, pitch = batched(self._session, blob(both, color="bgr"), ["fc_y", "fc_p"])
+        faces = blob(crops, color="bgr")
+        both = np.concatenate([faces, faces[..., ::-1]])
+        yaw, pitch = batched(self._session, both, ["fc_y", "fc_p"])
         seen, mirrored = np.split(np.hstack([yaw, -pitch]).astype(np.float64), 2)
         turns: Angles = (seen + mirrored * (-1.0, 1.0)) / 2.0
         return turns

@@ -1,7 +1,7 @@
 """One ONNX Runtime session per weight file, shared by every pack and every thread."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,10 @@ from app.vision.providers import Providers
 
 # Errors only: graphs of foreign packs warn about unused weights and about their own shapes.
 LOG_ERRORS = 3
+
+
+Write = Callable[[bytes], bytes]
+"""Writes a network otherwise; raises `KeyError` with the name of an output that it lacks."""
 
 
 class Node(Protocol):
@@ -62,8 +66,10 @@ class SessionPool:
         self._lock = threading.Lock()
         self._opened: dict[str, Opened] = {}
 
-    def open(self, pack: Pack, weights: Weights) -> Opened:
-        """The session of a weight file.
+    def open(self, pack: Pack, weights: Weights, write: Write | None = None) -> Opened:
+        """The session of a weight file, of the network that `write` makes of its bytes.
+
+        A file is always written alike: whoever comes first settles how.
 
         Raises:
             ConfigurationError: the file is missing, not what the manifest says, or no network, or a
@@ -72,7 +78,7 @@ class SessionPool:
         with self._lock:
             if weights.sha256 not in self._opened:
                 path, content = self._catalog.read(pack, weights)
-                session = _session(path, content, self._providers)
+                session = _session(path, _written(path, content, write), self._providers)
                 self._opened[weights.sha256] = Opened(session, path)
             return self._opened[weights.sha256]
 
@@ -108,6 +114,17 @@ def _session(path: Path, content: bytes, wanted: Providers) -> Session:
     wanted.check(opened)
     session: Session = opened
     return session
+
+
+def _written(path: Path, content: bytes, write: Write | None) -> bytes:
+    from google.protobuf.message import DecodeError
+
+    try:
+        return write(content) if write else content
+    except DecodeError:
+        return content  # ONNX Runtime tells better what is wrong with it
+    except KeyError as error:
+        raise ConfigurationError(f"weight file {path}: it has no output {error}") from error
 
 
 def _in_blocks(content: bytes) -> bytes | None:

@@ -19,7 +19,7 @@ import skimage.data
 from PIL import Image as Pictures
 
 from app.domain.values import Image
-from app.vision.detectors import NETWORKS, TURNS, FaceFinder
+from app.vision.detectors import TURNS, FaceFinder, open_network
 from app.vision.manifests import Pack
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.sessions import SessionPool
@@ -39,7 +39,7 @@ def nobody() -> Image:
 def finders(catalog: PackCatalog, pack: Pack) -> tuple[FaceFinder, FaceFinder]:
     """The pack's detector as the server shows pictures to it, and without turning them."""
     section = pack.detector
-    network = NETWORKS[section.family](SessionPool(catalog).open(pack, section).session, section)
+    network = open_network(pack, SessionPool(catalog))
     served, upright = (
         FaceFinder(
             network,

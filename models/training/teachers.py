@@ -7,7 +7,7 @@ import numpy as np
 
 from app.domain.errors import ConfigurationError
 from app.vision.alignment import NARROW, align
-from app.vision.detectors import FaceFinder, YuNet
+from app.vision.detectors import FaceFinder, open_network
 from app.vision.embedders import Reid0095
 from app.vision.geometry import Detections, Floats, unit_rows
 from app.vision.landmarks import Retail0009
@@ -52,7 +52,7 @@ class Teachers:
             return sessions.open(pack, getattr(pack, part)).session
 
         return cls(
-            FaceFinder(YuNet(session("detector"), pack.detector), MAX_SIDE),
+            FaceFinder(open_network(pack, sessions), MAX_SIDE),
             Retail0009(session("landmarks")),
             Reid0095(session("embedder"), pack.embedder),
             Adas0001(session("pose")),

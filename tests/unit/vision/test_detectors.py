@@ -3,7 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from app.vision.detectors import TURNS, Cells, FaceFinder, YuNet, decode_cells, suppress
+from app.domain.errors import ConfigurationError
+from app.vision.detectors import (
+    TURNS,
+    Cells,
+    FaceFinder,
+    decode_cells,
+    open_network,
+    suppress,
+)
 from app.vision.geometry import Detections
 from app.vision.manifests import load_manifest
 from app.vision.packs import PackCatalog
@@ -12,25 +20,21 @@ from tests.unit.vision import packs
 from tests.unit.vision.packs import floats
 
 
-def cells(count, columns, **changed):
+def cells(*numbers, products, **changed):
+    count = len(numbers)
     values = {
-        "classes": np.zeros(count, np.float32),
-        "objects": np.ones(count, np.float32),
         "boxes": np.zeros((count, 4), np.float32),
         "points": np.zeros((count, 10), np.float32),
     }
-    return Cells(stride=8, columns=columns, **{**values, **changed})
+    return Cells(np.array(numbers), floats(products), **{**values, **changed})
 
 
 def test_a_cell_is_decoded_as_yunet_means_it():
-    classes = np.zeros(12, np.float32)
-    classes[6] = 0.64
-    boxes = np.zeros((12, 4), np.float32)
-    boxes[6] = [0.5, 0.25, math.log(2), math.log(4)]
-    points = np.zeros((12, 10), np.float32)
-    points[6, 2:4] = [1.0, -1.0]
+    boxes = floats([[0.5, 0.25, math.log(2), math.log(4)]])
+    points = np.zeros((1, 10), np.float32)
+    points[0, 2:4] = [1.0, -1.0]
 
-    found = decode_cells(cells(12, 4, classes=classes, boxes=boxes, points=points), 0.6)
+    found = decode_cells(cells(6, products=[0.64], boxes=boxes, points=points), 32, 96)
 
     # Cell 6 of rows of 4 is column 2, row 1: its corner lies at (16, 8).
     assert found.scores == pytest.approx([0.8])
@@ -39,18 +43,18 @@ def test_a_cell_is_decoded_as_yunet_means_it():
     assert found.points[0, 1] == pytest.approx([24, 0])
 
 
-def test_the_score_joins_both_heads():
-    both = {"classes": floats([0.9, 0.9]), "objects": floats([0.9, 0.1])}
+def test_cells_of_every_stride_are_told_by_their_number():
+    # 64 x 32 has 8 x 4 cells of 8 px, then 4 x 2 of 16, then 2 x 1 of 32.
+    found = decode_cells(cells(31, 32 + 5, 32 + 8 + 1, products=[0.49] * 3), 64, 32)
 
-    found = decode_cells(cells(2, 2, **both), 0.6)
-
-    assert found.scores == pytest.approx([0.9])
+    assert found.points[:, 0].tolist() == [[56, 24], [16, 16], [32, 0]]
+    assert (found.boxes[:, 2] - found.boxes[:, 0]).tolist() == [8, 16, 32]
 
 
 def test_scores_beyond_one_and_endless_sides_are_held_back():
     boxes = np.full((1, 4), 1e4, np.float32)
 
-    found = decode_cells(cells(1, 1, classes=floats([1.5]), boxes=boxes), 0.6)
+    found = decode_cells(cells(0, products=[1.5], boxes=boxes), 32, 32)
 
     assert found.scores.tolist() == [1.0]
     assert np.isfinite(found.boxes).all()
@@ -271,8 +275,7 @@ def test_yunet_finds_what_its_network_marks(tmp_path, shape):
     tables["detector"] |= packs.section(tmp_path / "detector.onnx")
     packs.write(tmp_path, tables)
     pack = load_manifest(tmp_path / "pack.toml")
-    session = SessionPool(PackCatalog(tmp_path)).open(pack, pack.detector).session
-    network = YuNet(session, pack.detector)
+    network = open_network(pack, SessionPool(PackCatalog(tmp_path)))
 
     found = FaceFinder(network, 640).detect(packs.picture(320, 256, (2, 3), (7, 1)))
 
@@ -282,3 +285,14 @@ def test_yunet_finds_what_its_network_marks(tmp_path, shape):
         pytest.approx([240 - 32, 48 - 32, 240 + 32, 48 + 32]),
     ]
     assert found.points[:, 2].tolist() in ([[240, 48], [80, 112]], [[80, 112], [240, 48]])
+
+
+def test_a_network_without_yunets_outputs_is_refused_by_the_name_of_one(tmp_path):
+    tables = packs.manifest(tmp_path, "tiny")
+    packs.channel_means(tmp_path / "detector.onnx", 96)
+    tables["detector"] |= packs.section(tmp_path / "detector.onnx")
+    packs.write(tmp_path, tables)
+    catalog = PackCatalog(tmp_path)
+
+    with pytest.raises(ConfigurationError, match=r"detector\.onnx: it has no output 'bbox_16'"):
+        open_network(catalog.get("tiny"), SessionPool(catalog))

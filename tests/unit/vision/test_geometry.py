@@ -1,10 +1,8 @@
-import threading
-
 import numpy as np
 import pytest
 
 from app.vision.alignment import ARCFACE, NARROW, align, similarity
-from app.vision.geometry import Scratch, blob, box_matrix, unit_rows, warp
+from app.vision.geometry import SMALL_CROP, Scratches, blob, box_matrix, unit_rows, warp
 
 
 def placed(matrix, points):
@@ -116,18 +114,31 @@ def test_a_blob_has_the_colours_and_the_range_asked_for():
     assert bgr[0, :, 1, 2].tolist() == [4.0, 2.0, 0.0]
 
 
-def test_scratch_is_reused_by_a_thread_and_never_shared():
-    scratch = Scratch()
-    others = []
+@pytest.mark.parametrize("color", ["rgb", "bgr"])
+def test_a_large_blob_is_made_like_a_small_one(color):
+    crop = np.random.default_rng(1).integers(0, 256, (70, 90, 3), dtype=np.uint8)
 
-    mine = scratch.shaped(1, 3, 4, 4)
-    thread = threading.Thread(target=lambda: others.append(scratch.shaped(1, 3, 4, 4)))
-    thread.start()
-    thread.join()
+    large = blob([crop, 255 - crop], color=color)
 
-    assert scratch.shaped(1, 3, 4, 4) is mine
-    assert others[0] is not mine
-    assert scratch.shaped(1, 3, 8, 4).shape == (1, 3, 8, 4)
+    shown = crop if color == "rgb" else crop[..., ::-1]
+    assert crop.size > SMALL_CROP
+    assert np.array_equal(large[0], shown.transpose(2, 0, 1).astype(np.float32))
+    assert np.array_equal(large[1], 255.0 - large[0])
+
+
+def test_scratch_is_used_again_and_never_by_two_at_a_time():
+    scratches = Scratches()
+
+    with scratches.one() as mine, scratches.one() as other:
+        tensor, planes = mine.shaped(1, 3, 4, 4)
+        assert other is not mine
+    with scratches.one() as again:
+        assert again in {mine, other}
+
+    assert mine.shaped(1, 3, 4, 4)[0] is tensor
+    assert mine.shaped(1, 3, 8, 4)[0].shape == (1, 3, 8, 4)
+    assert planes.dtype == np.uint8
+    assert planes.shape == (1, 3, 4, 4)
 
 
 def test_vectors_get_unit_length_and_nothing_stays_nothing():

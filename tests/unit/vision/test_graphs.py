@@ -6,7 +6,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from app.vision.graphs import in_blocks
+from app.vision.graphs import BOXES, CELLS, LEAST, POINTS, PRODUCTS, in_blocks, of_cells
+from tests.unit.vision import packs
 
 CHANNELS = 16
 SHAPE = [1, CHANNELS, 6, 5]
@@ -94,3 +95,51 @@ def test_a_network_without_any_prelu_is_left_as_it_is():
     content = helper.make_model(graph).SerializeToString()
 
     assert in_blocks(content) is content
+
+
+STRIDES = (8, 16, 32)
+
+
+def heads(content, x):
+    """The outputs of a detector by name."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"input": x}), strict=True))
+
+
+def test_a_detector_gives_the_cells_with_a_face_alone(tmp_path):
+    packs.detector(tmp_path / "detector.onnx")
+    content = (tmp_path / "detector.onnx").read_bytes()
+    x = packs.picture(128, 96, (1, 2), (3, 0)).transpose(2, 0, 1)[None].astype(np.float32)
+    every = {
+        head: np.concatenate([heads(content, x)[f"{head}_{s}"][0] for s in STRIDES])
+        for head in ("cls", "obj", "bbox", "kps")
+    }
+    products = (every["cls"] * every["obj"])[:, 0]
+    expected = np.flatnonzero(products >= 0.36)
+
+    session = onnxruntime.InferenceSession(
+        of_cells(content, STRIDES), providers=["CPUExecutionProvider"]
+    )
+    inputs = {"input": x, LEAST: np.array([0.36], np.float32)}
+    cells, found, boxes, points = session.run([CELLS, PRODUCTS, BOXES, POINTS], inputs)
+
+    assert len(expected) == 2
+    assert cells.tolist() == expected.tolist()
+    assert np.array_equal(found, products[expected])
+    assert np.array_equal(boxes, every["bbox"][expected])
+    assert np.array_equal(points, every["kps"][expected])
+
+
+def test_a_score_that_is_just_enough_counts_and_nothing_found_is_no_row(tmp_path):
+    packs.detector(tmp_path / "detector.onnx")
+    content = of_cells((tmp_path / "detector.onnx").read_bytes(), STRIDES)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    x = packs.picture(64, 64, (1, 1)).transpose(2, 0, 1)[None].astype(np.float32)
+
+    counts = [
+        len(session.run([CELLS], {"input": x, LEAST: np.array([least], np.float32)})[0])
+        for least in (1.0, 1.001)
+    ]
+
+    assert counts == [1, 0]
