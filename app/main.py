@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -392,10 +391,7 @@ async def _intake(
             "facereco_downloads_running": lambda: downloader.running,
         }
     )
-    threads = ThreadPoolExecutor(decoders.count, "intake")
-    intake = Intake(downloader, decoders, threads, room=decoders.count + settings.backlog)
-    stack.callback(intake.close)
-    return intake
+    return Intake(downloader, decoders)
 
 
 def _of_requests(

@@ -1,8 +1,9 @@
 """Rooms that fit every port of the domain, in memory and small enough to be obviously right."""
 
+import asyncio
 import hmac
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ from app.domain.errors import (
     UnknownAppKey,
     WrongSecretKey,
 )
-from app.domain.ports import FaceIndex, Observer
+from app.domain.ports import Early, FaceIndex, Observer, Picture
 from app.domain.quality import Quality
 from app.domain.values import (
     AuditEntry,
@@ -162,7 +163,10 @@ class FakeImages:
     async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
         return reference
 
-    async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
+    def picture(self, file: ImageReference, limits: ImageLimits) -> "FakePicture":
+        return FakePicture(file, lambda: self.open(file, limits))
+
+    def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         self.limits.append(limits)
         if isinstance(reference, UploadedImage) and len(reference.data) > limits.max_bytes:
             raise ImageTooLarge
@@ -173,8 +177,19 @@ class FakeImages:
             raise ImageTooSmall
         return found
 
-    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
-        return Glance.of(await self.open(reference, limits))
+
+@dataclass(frozen=True, slots=True)
+class FakePicture:
+    """Satisfies `Picture` with whatever `open` gives, or raises."""
+
+    file: ImageReference
+    open: Callable[[], Image]
+
+    def whole(self) -> Image:
+        return self.open()
+
+    def glance(self) -> Glance:
+        return Glance.of(self.open())
 
 
 def _spelled(reference: ImageReference) -> str:
@@ -215,8 +230,14 @@ class FakeVision:
         return self.newest
 
     async def analyze(
-        self, image: Image, wanted: Wanted, model: ModelVersion | None = None
+        self,
+        picture: Picture,
+        wanted: Wanted,
+        model: ModelVersion | None = None,
+        *,
+        early: Early | None = None,
     ) -> list[Face]:
+        image = picture.whole()
         if self.broken is not None:
             raise self.broken
         self.calibration(model := model or self.newest)
@@ -225,19 +246,19 @@ class FakeVision:
         drawn = sorted(self._album.faces_in(image), key=lambda d: (-d.side * d.side, d.top, d.left))
         found = [(d, _seen(d, image)) for d in drawn[: wanted.max_faces]]
         chosen = _embedded([face for _, face in found], wanted)
-        return [_shown(d, face, wanted, model if face in chosen else None) for d, face in found]
+        faces = [_shown(d, face, wanted, model if face in chosen else None) for d, face in found]
+        if early and faces and faces[0].embedding is not None:
+            early(faces[0].embedding)
+            await asyncio.sleep(0)  # the rest takes a while
+        return faces
 
-    async def glance(
-        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
-    ) -> list[Face] | None:
-        return None  # what was drawn is told by pixels, so all of them are needed
-
-    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+    async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
+        image = crop.whole()
         if self.broken is not None:
             raise self.broken
         if not self.detects_spoofing:
             raise SpoofingUnavailable
-        [drawn] = self._album.faces_in(crop)
+        [drawn] = self._album.faces_in(image)
         return drawn.live < LIVE_FROM[condition]
 
     def calibration(self, model: ModelVersion) -> Calibration:

@@ -1,6 +1,6 @@
 """What the use cases ask of the rooms around them; main plugs the rooms in."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from app.domain.calibration import Calibration
@@ -36,6 +36,18 @@ from app.domain.values import (
 )
 
 
+class Picture(Protocol):
+    """A file that becomes pixels when somebody looks. Blocking: look where one may wait."""
+
+    def whole(self) -> Image:
+        """Check and decode it: its upright pixels. Raises `ImageError` or `ImageTooSmall`."""
+        ...
+
+    def glance(self) -> Glance:
+        """The same from fewer pixels, where it has many more than faces are looked for in."""
+        ...
+
+
 class ImageSource(Protocol):
     """Turns what a request says of a picture into upright pixels."""
 
@@ -43,13 +55,13 @@ class ImageSource(Protocol):
         """The file an address leads to; any other reference as it is. Raises `ImageError`."""
         ...
 
-    async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
-        """Fetch, check and decode. Raises `ImageError` or `ImageTooSmall`."""
+    def picture(self, file: ImageReference, limits: ImageLimits) -> Picture:
+        """The picture in a file that was fetched. Nothing is looked at yet."""
         ...
 
-    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
-        """The same from fewer pixels, where a file has many more than faces are looked for in."""
-        ...
+
+Early = Callable[[Embedding], None]
+"""Told the vector of the largest face, on the event loop, as soon as it is known."""
 
 
 class Vision(Protocol):
@@ -61,25 +73,27 @@ class Vision(Protocol):
         ...
 
     async def analyze(
-        self, image: Image, wanted: Wanted, model: ModelVersion | None = None
+        self,
+        picture: Picture,
+        wanted: Wanted,
+        model: ModelVersion | None = None,
+        *,
+        early: Early | None = None,
     ) -> list[Face]:
-        """Faces of `image` with the parts `wanted`; `model` defaults to `default_model`.
+        """Faces of `picture` with the parts `wanted`; `model` defaults to `default_model`.
 
-        Raises `ModelUnavailable` when `model` is not installed, `SpoofingUnavailable` when it
-        has no such models and they are wanted, `Overloaded` when too many pictures wait already.
+        `early` is told the first face's vector before the rest is known, where that is possible.
+        Raises what looking at the picture raises, `ModelUnavailable` when `model` is not installed,
+        `SpoofingUnavailable` when it has no such models and they are wanted, and `Overloaded` when
+        too many pictures wait already.
         """
         ...
 
-    async def glance(
-        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
-    ) -> list[Face] | None:
-        """What `analyze` finds in the whole picture; None when it takes more pixels to tell."""
-        ...
-
-    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+    async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
         """Whether `crop`, a face aligned by the caller, is shown and not live.
 
-        The default model judges. Raises `SpoofingUnavailable`, `Overloaded`.
+        The default model judges. Raises what looking at it raises, `SpoofingUnavailable`,
+        `Overloaded`.
         """
         ...
 

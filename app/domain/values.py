@@ -229,6 +229,19 @@ class Glance:
         return self.pixels.shape[:2] == (self.height, self.width)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A picture whose pixels are here already; satisfies `app.domain.ports.Picture`."""
+
+    pixels: Image
+
+    def glance(self) -> Glance:
+        return Glance.of(self.pixels)
+
+    def whole(self) -> Image:
+        return self.pixels
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """Whoever owns an appKey. `revision` names the edition of the contract it was made for."""

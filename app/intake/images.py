@@ -1,13 +1,10 @@
-"""The pictures of requests: base64 or a URL in, upright pixels out, off the event loop."""
+"""The pictures of requests: base64 or a URL in, upright pixels out."""
 
-import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import Executor
-from contextvars import copy_context
-from typing import Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
-from app.domain.errors import ImageTooLarge, InternalError, WorkersBusy
+from app.domain.errors import ImageTooLarge, InternalError
+from app.domain.ports import Picture
 from app.domain.stages import Stage, Timed
 from app.domain.values import (
     Base64Image,
@@ -21,9 +18,6 @@ from app.domain.values import (
 from app.intake.base64_bytes import decode_base64
 from app.intake.decoding import Decoder, decode, glance
 
-Seen = TypeVar("Seen")
-Decode: TypeAlias = Callable[[bytes, ImageLimits, Decoder], Seen]
-
 
 class Fetcher(Protocol):
     """Fetches what lies at a URL, under rules of its own."""
@@ -34,19 +28,11 @@ class Fetcher(Protocol):
 
 
 class Intake:
-    """Satisfies `ImageSource`; each picture is one job for `workers`, from base64 to pixels.
+    """Satisfies `ImageSource`. Base64, the gate and the decoder wait until somebody looks."""
 
-    Base64 and the gate run in these threads, which then wait for a decoder. At most `room` jobs
-    wait or run; one whose request has gone before it began is dropped.
-    """
-
-    def __init__(
-        self, downloads: Fetcher, decoder: Decoder, workers: Executor, *, room: int
-    ) -> None:
+    def __init__(self, downloads: Fetcher, decoder: Decoder) -> None:
         self._downloads = downloads
         self._decoder = decoder
-        self._workers = workers
-        self._room = threading.BoundedSemaphore(room)
 
     async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
         if not isinstance(reference, ImageUrl):
@@ -55,33 +41,31 @@ class Intake:
             file = await self._downloads.fetch(reference.url, max_bytes=limits.max_bytes)
         return UploadedImage(file)
 
-    async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
-        """Raises `WorkersBusy` at once when there is no room, as `ImageSource.open` else."""
-        return await self._job(decode, reference, limits)
+    def picture(self, file: ImageReference, limits: ImageLimits) -> Picture:
+        return _File(file, limits, self._decoder)
 
-    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
-        """Raises as `open`."""
-        return await self._job(glance, reference, limits)
 
-    def close(self) -> None:
-        """Drop what waits and let what runs finish; afterwards nothing can be opened."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """Satisfies `Picture`."""
 
-    async def _job(self, how: Decode[Seen], reference: ImageReference, limits: ImageLimits) -> Seen:
-        file = await self.fetch(reference, limits)
-        if not self._room.acquire(blocking=False):
-            raise WorkersBusy
-        # The caller's context goes along, so that stages and log lines find their request.
-        work = self._workers.submit(copy_context().run, self._decoded, how, file, limits)
-        work.add_done_callback(lambda _: self._room.release())
-        return await asyncio.wrap_future(work)
+    file: ImageReference
+    limits: ImageLimits
+    decoder: Decoder
 
-    def _decoded(self, how: Decode[Seen], file: ImageReference, limits: ImageLimits) -> Seen:
+    def whole(self) -> Image:
         with Timed(Stage.DECODE):
-            data = _content(file, limits.max_bytes)
-            if len(data) > limits.max_bytes:
-                raise ImageTooLarge
-            return how(data, limits, self._decoder)
+            return decode(self._data(), self.limits, self.decoder)
+
+    def glance(self) -> Glance:
+        with Timed(Stage.DECODE):
+            return glance(self._data(), self.limits, self.decoder)
+
+    def _data(self) -> bytes:
+        data = _content(self.file, self.limits.max_bytes)
+        if len(data) > self.limits.max_bytes:
+            raise ImageTooLarge
+        return data
 
 
 def _content(file: ImageReference, max_bytes: int) -> bytes:

@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 
 from app.domain.errors import NoFaceFound
-from app.domain.ports import ImageSource, Vision
+from app.domain.ports import Early, ImageSource, Vision
 from app.domain.values import (
     Embedding,
     Face,
@@ -29,15 +29,17 @@ class DetectFaces:
         limits: ImageLimits,
         wanted: Wanted,
         model: ModelVersion | None = None,
+        *,
+        early: Early | None = None,
     ) -> list[Face]:
-        """The faces with what is `wanted` of each.
+        """The faces with what is `wanted` of each; see `Vision.analyze`.
 
         Raises `ImageError`, `ImageTooSmall`, `Overloaded`, `Abandoned`.
         """
         # A slow address keeps nobody else waiting: only what costs the machine stands in line.
         file = await self.fetch(reference, limits)
         async with self.turn():
-            return await self.find(file, limits, wanted, model)
+            return await self.find(file, limits, wanted, model, early=early)
 
     async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
         """The picture as a file, wherever it came from. Raises `ImageError`."""
@@ -48,19 +50,17 @@ class DetectFaces:
         return self._line.turn()
 
     async def find(
-        self, file: ImageReference, limits: ImageLimits, wanted: Wanted, model: ModelVersion | None
+        self,
+        file: ImageReference,
+        limits: ImageLimits,
+        wanted: Wanted,
+        model: ModelVersion | None,
+        *,
+        early: Early | None = None,
     ) -> list[Face]:
         """What `__call__` does when it is the caller's turn."""
-        faces = None
-        if not wanted.spoofing:  # what gives a photo of a photo away may be small
-            glance = await self._images.glance(file, limits)
-            if glance.is_whole:
-                return await self._vision.analyze(glance.pixels, wanted, model)
-            faces = await self._vision.glance(glance, wanted, model)
-        if faces is None:
-            image = await self._images.open(file, limits)
-            faces = await self._vision.analyze(image, wanted, model)
-        return faces
+        picture = self._images.picture(file, limits)
+        return await self._vision.analyze(picture, wanted, model, early=early)
 
 
 def largest(faces: list[Face]) -> tuple[Face, Embedding]:

@@ -1,6 +1,10 @@
 """Finding the faces of a group that look like a given one."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
 
 from app.domain.ports import FaceIndex, FaceStore, GroupReader
 from app.domain.values import (
@@ -44,6 +48,33 @@ class ImageMatches:
     matches: list[Match]
 
 
+class _Ahead:
+    """A search that begins with the vector, while the rest of the face is still looked at.
+
+    Whatever breaks off the block breaks off the search.
+    """
+
+    def __init__(self, search: Callable[[Embedding], Awaitable[list[Match]]]) -> None:
+        self._search = search
+        self.task: asyncio.Future[list[Match]] | None = None
+
+    def begin(self, embedding: Embedding) -> None:
+        self.task = asyncio.ensure_future(self._search(embedding))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.task is not None and error is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+
 class SearchFaces:
     """Searches one group, by picture or by one of its own faces."""
 
@@ -80,13 +111,22 @@ class SearchFaces:
     ) -> ImageMatches:
         """Raises `GroupNotFound`, `ImageError`, `ImageTooSmall`, `NoFaceFound`."""
         group = await self._groups.get(tenant, group_id)
-        found = await self._detect(
-            image, limits, replace(wanted, embeddings=1, max_faces=1), group.model
-        )
-        source, embedding = largest(found)
+
         # The group as it was when the request came in is enough: whatever was answered before
         # the search began is in that version.
-        matches = await self._matches(group, embedding, criteria)
+        def search(embedding: Embedding) -> Awaitable[list[Match]]:
+            return self._matches(group, embedding, criteria)
+
+        async with _Ahead(search) as ahead:
+            found = await self._detect(
+                image,
+                limits,
+                replace(wanted, embeddings=1, max_faces=1),
+                group.model,
+                early=ahead.begin,
+            )
+            source, embedding = largest(found)
+            matches = await (ahead.task or search(embedding))
         return ImageMatches(group.model, source, matches)
 
     async def _matches(

@@ -1,17 +1,24 @@
-"""Takes vision off the event loop: one hop to a few threads, behind a bounded backlog."""
+"""Takes pictures off the event loop: one hop to a few threads, behind a bounded backlog."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import cv2
 
 from app.domain.calibration import Calibration
 from app.domain.callers import BEHIND
 from app.domain.errors import ConfigurationError, ModelUnavailable
-from app.domain.values import Face, Glance, Image, ModelVersion, SpoofingCondition, Wanted
+from app.domain.ports import Early, Picture
+from app.domain.values import (
+    Embedding,
+    Face,
+    Glance,
+    ModelVersion,
+    SpoofingCondition,
+    Wanted,
+)
 from app.vision.jobs import Jobs
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
@@ -19,14 +26,13 @@ from app.vision.pipeline import Pipeline
 from app.vision.providers import Providers
 from app.vision.sessions import SessionPool
 
-Answer = TypeVar("Answer")
-
 
 class Analyzer:
     """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
 
-    `workers` pictures are analysed at a time and `backlog` more may wait. As many beside them are
-    for callers that come `BEHIND`, in threads that run when the others leave them time.
+    `workers` pictures are analysed at a time and `backlog` more may wait; those that come next are
+    decoded meanwhile. As many beside them are for callers that come `BEHIND`, in threads that run
+    when the others leave them time.
     """
 
     def __init__(
@@ -76,23 +82,39 @@ class Analyzer:
         return self._default
 
     async def analyze(
-        self, image: Image, wanted: Wanted, model: ModelVersion | None = None
+        self,
+        picture: Picture,
+        wanted: Wanted,
+        model: ModelVersion | None = None,
+        *,
+        early: Early | None = None,
     ) -> list[Face]:
-        """Faces of `image`, largest first; a caller that stops waiting leaves the queue."""
-        pack = self._catalog.by_version(model or self._default)
-        return await self._queued(lambda: self._pipeline(pack).analyze(image, wanted))
+        """Faces of `picture`, largest first; a caller that stops waiting leaves the queue."""
+        pack, jobs = self._catalog.by_version(model or self._default), self._jobs_of_caller()
+        heard = _on_this_loop(early) if early else None
 
-    async def glance(
-        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
-    ) -> list[Face] | None:
-        """The same of a picture's glance; None when that does not show enough."""
-        pack = self._catalog.by_version(model or self._default)
-        return await self._queued(lambda: self._pipeline(pack).glance(glance, wanted))
+        # What gives a photo of a photo away may be small.
+        if not wanted.spoofing:
 
-    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+            def at_a_glance(seen: Glance) -> list[Face] | None:
+                pipeline = self._pipeline(pack)
+                if seen.is_whole:
+                    return pipeline.analyze(seen.pixels, wanted, heard)
+                return pipeline.glance(seen, wanted, heard)
+
+            faces = await jobs.submit(picture.glance, at_a_glance)
+            if faces is not None:
+                return faces
+        return await jobs.submit(
+            picture.whole, lambda image: self._pipeline(pack).analyze(image, wanted, heard)
+        )
+
+    async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop is of no live face, as the default pack judges it."""
-        pack = self._catalog.by_version(self._default)
-        return await self._queued(lambda: self._pipeline(pack).is_spoof(crop, condition))
+        pack, jobs = self._catalog.by_version(self._default), self._jobs_of_caller()
+        return await jobs.submit(
+            crop.whole, lambda image: self._pipeline(pack).is_spoof(image, condition)
+        )
 
     @property
     def detects_spoofing(self) -> bool:
@@ -110,10 +132,8 @@ class Analyzer:
         self._jobs.close()
         self._behind.close()
 
-    async def _queued(self, work: Callable[[], Answer]) -> Answer:
-        """What `work` returns, in a vision thread. Raises `WorkersBusy`."""
-        jobs = self._behind if BEHIND.get() else self._jobs
-        return await asyncio.wrap_future(jobs.submit(work))
+    def _jobs_of_caller(self) -> Jobs:
+        return self._behind if BEHIND.get() else self._jobs
 
     def _pipeline(self, pack: Pack) -> Pipeline:
         pipeline = self._pipelines.get(pack.model_version)
@@ -130,6 +150,17 @@ class Analyzer:
                 pipeline.warm_up()
                 self._pipelines[pack.model_version] = pipeline
             return self._pipelines[pack.model_version]
+
+
+def _on_this_loop(early: Early) -> Early:
+    """`early` for another thread to call. What is told once the loop has ended is lost."""
+    loop = asyncio.get_running_loop()
+
+    def tell(embedding: Embedding) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(early, embedding)
+
+    return tell
 
 
 @contextmanager

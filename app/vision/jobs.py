@@ -1,113 +1,232 @@
 """Work for a few threads: whose it is decides what comes next, not only who came first."""
 
+import asyncio
 import os
 import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar, cast
 
 from app.domain.callers import CALLER
 from app.domain.errors import WorkersBusy
 
 Answer = TypeVar("Answer")
+Material = TypeVar("Material")
+Thing = TypeVar("Thing")
+
+# Threads that make ready wait for decoders most of the time: two of them keep one core busy.
+FEWEST_MAKING = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job(Generic[Answer]):
-    """Something to do for a tenant, in the context of its request."""
+class Turns(Generic[Thing]):
+    """What tenants wait with. Its callers see to it that one thread is here at a time.
 
-    tenant: int
-    context: Context
-    work: Callable[[], Answer]
-    answer: "Future[Answer]"
-
-    def run(self) -> None:
-        """Do it, unless nobody waits any more."""
-        if not self.answer.set_running_or_notify_cancel():
-            return
-        try:
-            self.answer.set_result(self.context.run(self.work))
-        except BaseException as error:  # noqa: BLE001 - whoever waits hears of it, whatever it is
-            self.answer.set_exception(error)
-
-
-class Jobs:
-    """`threads` run what is submitted, and `backlog` more may wait.
-
-    Threads that stay `behind` run when nothing else of the server would, and let whatever wakes up
-    go first at once: a mere lower priority would keep it waiting for the end of a slice.
-
-    A thread that falls free takes a job of the tenant with the fewest running, among equals of the
-    one that was not served for longest. It finds the next one there when it is done: asking the
-    event loop first would leave a core idle for as long as that is busy.
+    Next comes the tenant with the fewest at work, among equals the one not served for longest.
     """
 
-    def __init__(self, threads: int, backlog: int, *, name: str, behind: bool = False) -> None:
-        self._room = threading.BoundedSemaphore(threads + backlog)
-        self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=_step_back if behind else None
-        )
-        self._choosing = threading.Lock()
-        self._waiting: dict[int, deque[_Job[Any]]] = {}
-        self._running: Counter[int] = Counter()
+    def __init__(self) -> None:
+        self._waiting: dict[int, deque[Thing]] = {}
+        self._working: Counter[int] = Counter()
         self._turns = 0
         self._last_turn: dict[int, int] = {}  # of the tenants that have something here
 
-    def submit(self, work: Callable[[], Answer]) -> "Future[Answer]":
-        """What `work` will return, run for the caller. Raises `WorkersBusy` without room."""
-        if not self._room.acquire(blocking=False):
-            raise WorkersBusy
-        # The caller's context goes along, so that stages and log lines find their request.
-        job = _Job(CALLER.get().tenant, copy_context(), work, Future())
-        job.answer.add_done_callback(lambda _: self._room.release())
+    def wait(self, tenant: int, thing: Thing) -> None:
+        """Add to what waits."""
+        self._waiting.setdefault(tenant, deque()).append(thing)
+
+    def begin(self, tenant: int) -> None:
+        """One more of this tenant's is at work."""
+        self._working[tenant] += 1
+        self._turns += 1
+        self._last_turn[tenant] = self._turns
+
+    def following(self) -> Thing | None:
+        """Whose turn it is, now at work; None when nothing waits."""
+        if not self._waiting:
+            return None
+        tenant = min(self._waiting, key=lambda t: (self._working[t], self._last_turn.get(t, 0)))
+        queue = self._waiting[tenant]
+        thing = queue.popleft()
+        if not queue:
+            del self._waiting[tenant]
+        self.begin(tenant)
+        return thing
+
+    def end(self, tenant: int) -> None:
+        """One of this tenant's is at work no more."""
+        self._working[tenant] -= 1
+        if not self._working[tenant]:
+            del self._working[tenant]
+            if tenant not in self._waiting:
+                del self._last_turn[tenant]
+
+    def drain(self) -> list[Thing]:
+        """All that waits, which is then forgotten."""
+        left = [thing for queue in self._waiting.values() for thing in queue]
+        self._waiting.clear()
+        return left
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[Material, Answer]):
+    """Something to do for a tenant, in two steps, in the context of its request."""
+
+    tenant: int
+    context: Context
+    make_ready: Callable[[], Material]
+    work: Callable[[Material], Answer]
+    loop: asyncio.AbstractEventLoop
+    answer: "asyncio.Future[Answer]"
+    material: Material | None = None
+
+    def prepare(self) -> bool:
+        """The first step. Whether the second is to follow."""
+        if self.answer.done():  # nobody waits any more
+            return False
+        try:
+            self.material = self.context.run(self.make_ready)
+        except BaseException as error:  # noqa: BLE001 - whoever waits hears of it, whatever it is
+            self._tell(self._fail, error)
+            return False
+        return True
+
+    def run(self) -> None:
+        """The second step, with what the first one made."""
+        material, self.material = cast("Material", self.material), None
+        if self.answer.done():
+            return
+        try:
+            answer = self.context.run(self.work, material)
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._tell(self._fail, error)
+        else:
+            self._tell(self._succeed, answer)
+
+    def cancel(self) -> None:
+        """Nobody will do it."""
+        self._tell(lambda _: self.answer.cancel(), None)
+
+    def _tell(self, how: Callable[[Any], object], what: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended: there is nobody to tell
+            self.loop.call_soon_threadsafe(how, what)
+
+    def _succeed(self, answer: Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class _Threads:
+    """Up to `most` threads that `do` what waits, started as they are needed.
+
+    A thread that falls free finds the next job there when it is done: asking the event loop first
+    would leave a core idle for as long as that is busy.
+    """
+
+    def __init__(self, most: int, do: Callable[[_Job[Any, Any]], None], name: str) -> None:
+        self._most, self._do, self._name = most, do, name
+        self._started: list[threading.Thread] = []
+        self._idle = 0
+        self._choosing = threading.Lock()
+        self._turns: Turns[_Job[Any, Any]] = Turns()
+        # One for each job, by which a thread wakes up; what it finds to do is settled when it does.
+        self._calls: SimpleQueue[_Job[Any, Any] | None] = SimpleQueue()
+
+    def take(self, job: _Job[Any, Any]) -> None:
+        """Do it in its turn."""
         with self._choosing:
-            self._waiting.setdefault(job.tenant, deque()).append(job)
-        # One more thread is to look; what it finds to do is settled when it does.
-        self._threads.submit(self._run_next)
-        return job.answer
+            self._turns.wait(job.tenant, job)
+            if self._idle:
+                self._idle -= 1
+            elif len(self._started) < self._most:
+                self._start()
+        self._calls.put(job)
 
     def close(self) -> None:
         """Finish what runs, drop what waits."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for jobs in self._waiting.values():
-            for job in jobs:
-                job.answer.cancel()
-        self._waiting.clear()
-
-    def _run_next(self) -> None:
-        if (job := self._take()) is not None:
-            try:
-                job.run()
-            finally:
-                self._finish(job.tenant)
-
-    def _take(self) -> _Job[Any] | None:
-        """The next job; None where those who submitted as many have stopped waiting."""
         with self._choosing:
-            if not self._waiting:
-                return None
-            tenant = min(self._waiting, key=lambda t: (self._running[t], self._last_turn.get(t, 0)))
-            queue = self._waiting[tenant]
-            job = queue.popleft()
-            if not queue:
-                del self._waiting[tenant]
-            self._running[tenant] += 1
-            self._turns += 1
-            self._last_turn[tenant] = self._turns
-        return job
+            left = self._turns.drain()
+        for job in left:
+            job.cancel()
+        for _ in self._started:
+            self._calls.put(None)
+        for thread in self._started:
+            thread.join()
 
-    def _finish(self, tenant: int) -> None:
-        with self._choosing:
-            self._running[tenant] -= 1
-            if not self._running[tenant]:
-                del self._running[tenant]
-                if tenant not in self._waiting:
-                    del self._last_turn[tenant]
+    def _start(self) -> None:
+        name = f"{self._name}_{len(self._started)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._started.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        while self._calls.get() is not None:
+            with self._choosing:
+                job = self._turns.following()
+            if job is not None:  # it is when what waited was dropped
+                self._do(job)
+            with self._choosing:
+                self._idle += 1
+                if job is not None:
+                    self._turns.end(job.tenant)
+
+
+class Jobs:
+    """`count` threads work on what is submitted, and as many make ready what comes next.
+
+    A job that is ready goes straight from one to the other: the event loop, which may be busy, need
+    not hear of it. `backlog` more may wait beside the `count`.
+
+    Threads that stay `behind` run when nothing else of the server would, and let whatever wakes up
+    go first at once: a mere lower priority would keep it waiting for the end of a slice.
+    """
+
+    def __init__(self, count: int, backlog: int, *, name: str, behind: bool = False) -> None:
+        self._room = threading.BoundedSemaphore(count + backlog)
+        self._behind = behind
+        self._making = _Threads(max(FEWEST_MAKING, count), self._prepare, f"{name}_ahead")
+        self._working = _Threads(count, self._work, name)
+
+    def submit(
+        self, make_ready: Callable[[], Material], work: Callable[[Material], Answer]
+    ) -> "asyncio.Future[Answer]":
+        """What `work` will return of what `make_ready` does, for the caller.
+
+        Raises `WorkersBusy` without room.
+        """
+        if not self._room.acquire(blocking=False):
+            raise WorkersBusy
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        answer.add_done_callback(lambda _: self._room.release())
+        # The caller's context goes along, so that stages and log lines find their request.
+        job = _Job(CALLER.get().tenant, copy_context(), make_ready, work, loop, answer)
+        self._making.take(job)
+        return answer
+
+    def close(self) -> None:
+        """Finish what runs, drop what waits."""
+        self._making.close()
+        self._working.close()
+
+    def _prepare(self, job: _Job[Any, Any]) -> None:
+        if self._behind:
+            _step_back()
+        if job.prepare():
+            self._working.take(job)
+
+    def _work(self, job: _Job[Any, Any]) -> None:
+        if self._behind:
+            _step_back()
+        job.run()
 
 
 def _step_back() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.errors import SpoofingUnavailable
+from app.domain.ports import Early
 from app.domain.stages import Stage, Timed
 from app.domain.values import (
     Box,
@@ -20,7 +21,7 @@ from app.domain.values import (
 )
 from app.vision.alignment import ARCFACE, similarity
 from app.vision.attributes import Aligned, Attributes
-from app.vision.detectors import NETWORKS, FaceFinder
+from app.vision.detectors import FaceFinder, Network, open_network
 from app.vision.embedders import embedder
 from app.vision.exposure import lit
 from app.vision.geometry import Detections, Floats
@@ -38,6 +39,18 @@ DECIMALS = 6
 CLEAR = 0.75
 
 Pixels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A picture as it is, and with the light that networks see it in."""
+
+    glance: Glance
+    lit: Image
+
+    @classmethod
+    def of(cls, glance: Glance) -> "_View":
+        return cls(glance, lit(glance.pixels))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +72,7 @@ class Pipeline:
             return sessions.open(pack, weights).session
 
         return cls(
-            finder=_finder(session(pack.detector), pack.detector),
+            finder=_finder(open_network(pack, sessions), pack.detector),
             embedder=embedder(sessions.open(pack, pack.embedder), pack.embedder),
             landmarks=Retail0009(session(pack.landmarks)) if pack.landmarks else None,
             pose=Adas0001(session(pack.pose)) if pack.pose else None,
@@ -76,27 +89,32 @@ class Pipeline:
         found = Detections(whole, points, np.ones(1, dtype=np.float32))
         condition = SpoofingCondition.BALANCED if self.liveness else None
         wanted = Wanted(orientation=True, mask=True, embeddings=1, spoofing=condition)
-        self._describe(Glance.of(image), found, wanted)
+        self._describe(_View.of(Glance.of(image)), found, wanted)
 
-    def analyze(self, image: Image, wanted: Wanted) -> list[Face]:
+    def analyze(self, image: Image, wanted: Wanted, early: Early | None = None) -> list[Face]:
         """Faces of an upright picture, largest first, with the parts `wanted`.
 
-        Raises `SpoofingUnavailable` when spoofing is wanted and the pack cannot tell.
+        `early` is told the first face's vector before what its answer does not depend on is
+        computed. Raises `SpoofingUnavailable` when spoofing is wanted and the pack cannot tell.
         """
-        found = self._found(image, wanted)
-        return self._describe(Glance.of(image), found, wanted) if len(found) else []
+        view = _View.of(Glance.of(image))
+        found = self._found(view, wanted)
+        return self._describe(view, found, wanted, early) if len(found) else []
 
-    def glance(self, glance: Glance, wanted: Wanted) -> list[Face] | None:
+    def glance(
+        self, glance: Glance, wanted: Wanted, early: Early | None = None
+    ) -> list[Face] | None:
         """The same of a picture that shows fewer pixels than it has; None if it shows too few.
 
         Raises as `analyze`.
         """
         if max(glance.pixels.shape[:2]) < self.finder.max_side:
             return None
-        found = self._found(glance.pixels, wanted)
+        view = _View.of(glance)
+        found = self._found(view, wanted)
         if any(enlargement(points) > CLEAR for points in found.points):
             return None
-        return self._describe(glance, found, wanted) if len(found) else []
+        return self._describe(view, found, wanted, early) if len(found) else []
 
     def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop shows no live face. Raises `SpoofingUnavailable`."""
@@ -105,22 +123,28 @@ class Pipeline:
         with Timed(Stage.SPOOFING):
             return self.liveness.is_spoof(crop, condition)
 
-    def _found(self, image: Image, wanted: Wanted) -> Detections:
+    def _found(self, view: "_View", wanted: Wanted) -> Detections:
         if wanted.spoofing and not self.liveness:
             raise SpoofingUnavailable
-        height, width = image.shape[:2]
+        height, width = view.lit.shape[:2]
         with Timed(Stage.DETECT):
-            return largest(self.finder.detect(lit(image)), width, height, wanted.max_faces)
+            return largest(self.finder.detect(view.lit), width, height, wanted.max_faces)
 
-    def _describe(self, glance: Glance, found: Detections, wanted: Wanted) -> list[Face]:
+    def _describe(
+        self, view: "_View", found: Detections, wanted: Wanted, early: Early | None = None
+    ) -> list[Face]:
         # What judges the picture itself sees it as it is.
-        image, original = lit(glance.pixels), glance.pixels
+        image, original = view.lit, view.glance.pixels
         points = self._refined(image, found)
         found = replace(found, points=points)
+        faces = _faces(view.glance, found)
+        if wanted.eligible is None:  # then a vector depends on nothing that follows
+            faces = self._embedded(image, points, faces, wanted)
+            if early and faces[0].embedding is not None:
+                early(faces[0].embedding)
         turned = wanted.orientation or wanted.eligible is not None
         graded = wanted.eligible is not None and wanted.eligible.grades
         attributes = self._attributes(image, points, wanted, turned=turned, graded=graded)
-        faces = _faces(glance, found)
         if turned:
             faces = _oriented(faces, found, self._turns(image, found, attributes))
         if graded:
@@ -134,7 +158,8 @@ class Pipeline:
             faces = [
                 replace(face, spoofing=spoof) for face, spoof in zip(faces, spoofs, strict=True)
             ]
-        faces = self._embedded(image, points, faces, wanted)
+        if wanted.eligible is not None:
+            faces = self._embedded(image, points, faces, wanted)
         return faces if wanted.orientation else [replace(face, orientation=None) for face in faces]
 
     def _refined(self, image: Image, found: Detections) -> Floats:
@@ -176,9 +201,9 @@ class Pipeline:
         return [replace(face, embedding=known.get(row)) for row, face in enumerate(faces)]
 
 
-def _finder(session: Session, section: DetectorSection) -> FaceFinder:
+def _finder(network: Network, section: DetectorSection) -> FaceFinder:
     return FaceFinder(
-        NETWORKS[section.family](session, section),
+        network,
         section.max_side,
         least=section.score_threshold,
         enlarged=section.enlarged_side,

@@ -29,12 +29,12 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
-from app.domain.values import Image, Wanted
+from app.domain.values import Decoded, Image, Wanted
 from app.vision.analyzer import Analyzer
 from app.vision.manifests import Pack, Weights
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.pipeline import Pipeline
-from app.vision.sessions import Node, Opened, Session, SessionPool
+from app.vision.sessions import Node, Opened, Session, SessionPool, Write
 
 WIDTH, HEIGHT = 640, 480
 # The first runs of a turn find the caches full of what ran before, and do not count.
@@ -71,8 +71,8 @@ class RecordingPool(SessionPool):
         super().__init__(catalog)
         self.runs: list[tuple[Session, list[str] | None, Tensors]] = []
 
-    def open(self, pack: Pack, weights: Weights) -> Opened:
-        opened = super().open(pack, weights)
+    def open(self, pack: Pack, weights: Weights, write: Write | None = None) -> Opened:
+        opened = super().open(pack, weights, write)
         return Opened(Recorded(opened.session, self.runs), opened.path)
 
 
@@ -166,7 +166,7 @@ async def run(options: argparse.Namespace) -> dict[str, Cost]:
     ours = time.process_time
     steps: dict[str, tuple[Step, Clock]] = {
         "bare": (bare(catalog, catalog.get(options.pack), image), ours),
-        "analyze": (lambda: analyzer.analyze(image, WANTED), ours),
+        "analyze": (lambda: analyzer.analyze(Decoded(image), WANTED), ours),
     }
     if options.url:
         place = urllib.parse.urlsplit(options.url)

@@ -12,7 +12,7 @@ import insightface
 import numpy as np
 from PIL import Image as Pictures
 
-from app.domain.values import EVERY_FACE, Image, Wanted
+from app.domain.values import EVERY_FACE, Decoded, Image, Wanted
 from app.vision.analyzer import Analyzer
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
@@ -105,7 +105,7 @@ async def _ours(analyzer: Analyzer, image: Image, seconds: float) -> float:
     async def caller() -> None:
         nonlocal done
         while loop.time() < start + seconds:
-            assert len(await analyzer.analyze(image, ALL)) == FACES
+            assert len(await analyzer.analyze(Decoded(image), ALL)) == FACES
             done += 1
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))

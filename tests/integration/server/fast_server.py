@@ -20,12 +20,12 @@ from app.api.application import create_app  # noqa: F401 - what a server imports
 from app.cli import __main__ as command_line
 from app.domain.calibration import Calibration
 from app.domain.errors import InvalidImageFile
+from app.domain.ports import Early, Picture
 from app.domain.values import (
     Base64Image,
     Box,
     Embedding,
     Face,
-    Glance,
     Image,
     ImageLimits,
     ImageReference,
@@ -37,6 +37,7 @@ from app.domain.values import (
     Wanted,
 )
 from app.intake.base64_bytes import decode_base64
+from tests.fakes import FakePicture
 
 MODEL = ModelVersion("people/1")
 DIMENSION = 64
@@ -57,7 +58,10 @@ class PeoplePictures:
     async def fetch(self, reference: ImageReference, limits: ImageLimits) -> ImageReference:
         return reference
 
-    async def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
+    def picture(self, file: ImageReference, limits: ImageLimits) -> FakePicture:
+        return FakePicture(file, lambda: self.open(file, limits))
+
+    def open(self, reference: ImageReference, limits: ImageLimits) -> Image:
         match reference:
             case Base64Image(text):
                 data = decode_base64(text, max_bytes=limits.max_bytes)
@@ -69,9 +73,6 @@ class PeoplePictures:
             raise InvalidImageFile
         return np.frombuffer(data, dtype=np.uint8).reshape(1, -1, 3)
 
-    async def glance(self, reference: ImageReference, limits: ImageLimits) -> Glance:
-        return Glance.of(await self.open(reference, limits))
-
 
 class PeopleVision:
     """Satisfies `Vision`: sees the people whose numbers a picture holds."""
@@ -80,17 +81,18 @@ class PeopleVision:
     detects_spoofing = False
 
     async def analyze(
-        self, image: Image, wanted: Wanted, model: ModelVersion | None = None
+        self,
+        picture: Picture,
+        wanted: Wanted,
+        model: ModelVersion | None = None,
+        *,
+        early: Early | None = None,
     ) -> list[Face]:
+        image = picture.whole()
         numbers = [red << 16 | green << 8 | blue for red, green, blue in image[0].tolist()]
         return [_face(n, place, wanted) for place, n in enumerate(numbers[: wanted.max_faces])]
 
-    async def glance(
-        self, glance: Glance, wanted: Wanted, model: ModelVersion | None = None
-    ) -> list[Face] | None:
-        return None
-
-    async def is_spoof(self, crop: Image, condition: SpoofingCondition) -> bool:
+    async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
         return False
 
     def calibration(self, model: ModelVersion) -> Calibration:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from app.domain.quality import QualityLevel
-from app.domain.values import Eligibility, Wanted
+from app.domain.values import Decoded, Eligibility, Wanted
 from models.training.masks import draw
 
 GRADED = Wanted(embeddings=1, eligible=Eligibility(min_side=1, quality=QualityLevel.LOW))
@@ -28,7 +28,7 @@ def glaring(image):
 
 
 async def her(analyzer, image):
-    faces = await analyzer.analyze(image, GRADED)
+    faces = await analyzer.analyze(Decoded(image), GRADED)
     centres = [
         (f.box.x0 + f.box.x1 - 0.875) ** 2 + (f.box.y0 + f.box.y1 - 0.47) ** 2 for f in faces
     ]
@@ -65,7 +65,9 @@ async def test_a_covered_face_is_not_open(analyzer, astronaut):
 
 
 async def test_without_the_filter_no_face_is_graded(analyzer, astronaut):
-    (face,) = await analyzer.analyze(astronaut, Wanted(embeddings=1, eligible=Eligibility()))
+    (face,) = await analyzer.analyze(
+        Decoded(astronaut), Wanted(embeddings=1, eligible=Eligibility())
+    )
 
     assert face.quality is None
     assert face.embedding is not None

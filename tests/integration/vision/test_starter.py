@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from app.domain.values import EVERY_FACE, Glance, Wanted
+from app.domain.values import EVERY_FACE, Decoded, Glance, Wanted
 from app.vision.packs import FileState
 
 # The astronaut's face, hair to chin.
@@ -18,12 +18,12 @@ EVERYTHING = Wanted(orientation=True, mask=True, embeddings=EVERY_FACE)
 
 
 async def only_face(analyzer, image, wanted=EVERYTHING):
-    (face,) = await analyzer.analyze(np.ascontiguousarray(image), wanted)
+    (face,) = await analyzer.analyze(Decoded(np.ascontiguousarray(image)), wanted)
     return face
 
 
 async def largest_face(analyzer, image, wanted=EVERYTHING):
-    return (await analyzer.analyze(np.ascontiguousarray(image), wanted))[0]
+    return (await analyzer.analyze(Decoded(np.ascontiguousarray(image)), wanted))[0]
 
 
 def pixels(points, image):
@@ -75,7 +75,7 @@ async def test_her_vector_has_the_length_the_manifest_says(analyzer, catalog, as
 
 
 async def test_all_six_people_of_a_group_photo_are_found(analyzer, crowd):
-    faces = await analyzer.analyze(crowd, EVERYTHING)
+    faces = await analyzer.analyze(Decoded(crowd), EVERYTHING)
 
     found = np.array([centre(face, crowd) for face in faces])
     assert len(faces) == 6
@@ -86,7 +86,7 @@ async def test_all_six_people_of_a_group_photo_are_found(analyzer, crowd):
 
 
 async def test_the_points_of_each_of_them_lie_in_their_faces(analyzer, crowd):
-    faces = await analyzer.analyze(crowd, Wanted())
+    faces = await analyzer.analyze(Decoded(crowd), Wanted())
 
     for face in faces:
         left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
@@ -137,7 +137,7 @@ async def test_the_same_face_at_other_sizes_has_nearly_the_same_vector(analyzer,
 async def test_two_people_have_vectors_further_apart_than_one_person(analyzer, astronaut, crowd):
     her = (await only_face(analyzer, astronaut)).embedding
     mirrored = (await largest_face(analyzer, astronaut[:, ::-1])).embedding
-    others = [face.embedding for face in await analyzer.analyze(crowd, EVERYTHING)]
+    others = [face.embedding for face in await analyzer.analyze(Decoded(crowd), EVERYTHING)]
 
     assert her @ mirrored > max(her @ other for other in others) + 0.1
 
@@ -146,8 +146,8 @@ async def test_a_mirrored_picture_mirrors_yaw_and_roll(analyzer, crowd):
     wanted = Wanted(orientation=True)
     mirror = np.ascontiguousarray(crowd[:, ::-1])
 
-    faces = await analyzer.analyze(crowd, wanted)
-    mirrored = await analyzer.analyze(mirror, wanted)
+    faces = await analyzer.analyze(Decoded(crowd), wanted)
+    mirrored = await analyzer.analyze(Decoded(mirror), wanted)
 
     centres = np.array([centre(face, crowd) for face in faces])
     for face in mirrored:
@@ -158,7 +158,7 @@ async def test_a_mirrored_picture_mirrors_yaw_and_roll(analyzer, crowd):
 
 
 async def test_yaw_is_positive_towards_the_right_edge(analyzer, crowd):
-    faces = await analyzer.analyze(crowd, Wanted(orientation=True))
+    faces = await analyzer.analyze(Decoded(crowd), Wanted(orientation=True))
 
     # The woman at the top right turns to the left edge, her nose left of both eyes' middle.
     woman = min(faces, key=lambda face: np.linalg.norm(centre(face, crowd) - (957, 132)))
@@ -207,15 +207,15 @@ async def test_a_picture_of_nobody_has_no_face(analyzer):
     noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     wall = np.full((480, 640, 3), 180, np.uint8)
 
-    assert await analyzer.analyze(noise, EVERYTHING) == []
-    assert await analyzer.analyze(wall, EVERYTHING) == []
+    assert await analyzer.analyze(Decoded(noise), EVERYTHING) == []
+    assert await analyzer.analyze(Decoded(wall), EVERYTHING) == []
 
 
 async def test_pictures_side_by_side_are_answered_as_one_by_one(analyzer, astronaut, crowd):
-    alone = [await analyzer.analyze(image, EVERYTHING) for image in (astronaut, crowd)]
+    alone = [await analyzer.analyze(Decoded(image), EVERYTHING) for image in (astronaut, crowd)]
 
     together = await asyncio.gather(
-        *(analyzer.analyze(image, EVERYTHING) for image in (astronaut, crowd) * 4)
+        *(analyzer.analyze(Decoded(image), EVERYTHING) for image in (astronaut, crowd) * 4)
     )
 
     for faces, same in zip(alone * 4, together, strict=True):

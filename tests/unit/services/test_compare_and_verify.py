@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.values import Base64Image
 from app.services.line import Line, LineLimits
-from tests.fakes import ADA, BOB, HALF_ADA, Drawn, FakeImages, House, person
+from tests.fakes import ADA, BOB, HALF_ADA, Drawn, FakeImages, FakeVision, House, person
 from tests.unit.services.rooms import EVERYTHING, LIMITS, TENANT, Rooms
 
 SOURCE = Drawn(ADA, 200)
@@ -76,17 +76,17 @@ async def test_the_error_of_the_target_is_told_when_the_source_is_fine(rooms):
         await compare(rooms, rooms.picture(SOURCE), Base64Image("unknown"))
 
 
-class SlowSource(FakeImages):
+class SlowSource(FakeVision):
     """Takes a moment over the source, so that the target is first to fail."""
 
-    async def open(self, reference, limits):
-        if reference == Base64Image("source"):
+    async def analyze(self, picture, wanted, model=None, *, early=None):
+        if picture.file == Base64Image("source"):
             await asyncio.sleep(0.01)
-        return await super().open(reference, limits)
+        return await super().analyze(picture, wanted, model, early=early)
 
 
-async def test_the_error_of_the_source_wins_even_when_it_comes_later():
-    rooms = Rooms(House(images=SlowSource()))
+async def test_the_error_of_the_source_wins_even_when_it_comes_later(rooms):
+    rooms.services.detect._vision = SlowSource(rooms.house.album)
     rooms.house.spoil("source", ImageTimeout())
     rooms.house.spoil("target", InvalidImageFormat())
 
@@ -94,15 +94,15 @@ async def test_the_error_of_the_source_wins_even_when_it_comes_later():
         await compare(rooms, Base64Image("source"), Base64Image("target"))
 
 
-class SlowTarget(FakeImages):
+class SlowTarget(FakeVision):
     """Takes for ever over the target, and remembers whether it was told to stop."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, album):
+        super().__init__(album)
         self.stopped = False
 
-    async def open(self, reference, limits):
-        if reference == Base64Image("source"):
+    async def analyze(self, picture, wanted, model=None, *, early=None):
+        if picture.file == Base64Image("source"):
             await asyncio.sleep(0.001)
             raise InvalidImageBytes
         try:
@@ -113,14 +113,13 @@ class SlowTarget(FakeImages):
         raise InvalidImageFormat
 
 
-async def test_work_on_the_target_stops_when_the_source_is_bad():
-    images = SlowTarget()
-    rooms = Rooms(House(images=images))
+async def test_work_on_the_target_stops_when_the_source_is_bad(rooms):
+    rooms.services.detect._vision = slow = SlowTarget(rooms.house.album)
 
     with pytest.raises(InvalidImageBytes):
         await compare(rooms, Base64Image("source"), Base64Image("target"))
 
-    assert images.stopped
+    assert slow.stopped
 
 
 class SlowDownload(FakeImages):

@@ -3,10 +3,10 @@
 import pytest
 
 from app.domain.errors import ImageTooSmall, ModelUnavailable, NoFaceFound
-from app.domain.values import Base64Image, Glance, ModelVersion, SpoofingCondition, Wanted
+from app.domain.values import Base64Image, ModelVersion, Wanted
 from app.services.detect import embedding_of, largest
-from tests.fakes import ADA, BOB, Drawn, FakeImages, FakeVision, House
-from tests.unit.services.rooms import EVERYTHING, LIMITS, Rooms
+from tests.fakes import ADA, BOB, Drawn
+from tests.unit.services.rooms import EVERYTHING, LIMITS
 
 
 async def test_faces_come_largest_first_and_no_more_than_wanted(rooms):
@@ -56,56 +56,3 @@ async def test_the_largest_face_comes_with_its_vector(rooms):
 def test_of_nobody_there_is_no_largest():
     with pytest.raises(NoFaceFound):
         largest([])
-
-
-class Far(FakeImages):
-    """Shows pictures at a glance with a quarter of their pixels, and counts how often whole."""
-
-    def __init__(self):
-        super().__init__()
-        self.opened = 0
-
-    async def open(self, reference, limits):
-        self.opened += 1
-        return await super().open(reference, limits)
-
-    async def glance(self, reference, limits):
-        whole = await super().open(reference, limits)
-        return Glance(whole[::2, ::2], whole.shape[1], whole.shape[0])
-
-
-class Keen(FakeVision):
-    """Tells from a glance what there is to see."""
-
-    async def glance(self, glance, wanted, model=None):
-        return await self.analyze(glance.pixels, wanted, model)
-
-
-async def test_what_a_glance_shows_is_not_looked_at_again():
-    images = Far()
-    rooms = Rooms(House(images=images))
-    rooms.services.detect._vision = Keen(rooms.house.album)
-
-    [face] = await rooms.services.detect(rooms.picture(Drawn(ADA, 100)), LIMITS, EVERYTHING)
-
-    assert (face.side, images.opened) == (100, 0)
-
-
-async def test_where_a_glance_shows_too_little_the_whole_picture_is_opened():
-    images = Far()
-    rooms = Rooms(House(images=images))
-
-    [face] = await rooms.services.detect(rooms.picture(Drawn(ADA, 100)), LIMITS, EVERYTHING)
-
-    assert (face.side, images.opened) == (100, 1)
-
-
-async def test_whether_a_face_lives_is_never_told_from_a_glance():
-    images = Far()
-    rooms = Rooms(House(images=images))
-    rooms.services.detect._vision = Keen(rooms.house.album)
-    wanted = Wanted(spoofing=SpoofingCondition.STRICT)
-
-    await rooms.services.detect(rooms.picture(Drawn(ADA, 100)), LIMITS, wanted)
-
-    assert images.opened == 1

@@ -190,13 +190,13 @@ async def test_a_dry_run_writes_nothing(enrolment: Enrolment):
 
 async def test_faces_are_stored_in_the_order_of_the_photos(enrolment: Enrolment):
     photos = [enrolment.photo(f"{n}.jpg", Drawn(ADA, 200), label=f"{n:02}") for n in range(12)]
-    asked = enrolment.house.images.open
+    asked = enrolment.house.vision.analyze
 
-    async def slow_for_some(reference, limits):
+    async def slow_for_some(picture, wanted, model=None, *, early=None):
         await asyncio.sleep(0.002 * (len(enrolment.house.images.limits) % 3))
-        return await asked(reference, limits)
+        return await asked(picture, wanted, model, early=early)
 
-    enrolment.house.images.open = slow_for_some  # type: ignore[method-assign]
+    enrolment.house.vision.analyze = slow_for_some  # type: ignore[method-assign]
     await enrolment.run(*photos)
 
     labels = [record.external_image_id for record in await enrolment.records()]

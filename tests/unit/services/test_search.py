@@ -1,13 +1,25 @@
 """Who is found, in which order, and who is not."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from app.domain.errors import FaceNotFound, GroupNotFound, NoFaceFound
+from app.domain.errors import FaceNotFound, GroupNotFound, InternalError, NoFaceFound
 from app.domain.values import Base64Image, FaceRow, Neighbour
 from app.services.search import Criteria
-from tests.fakes import ADA, BOB, CLEO, HALF_ADA, Drawn, FakeChanges, FakeIndex, House, person
+from tests.fakes import (
+    ADA,
+    BOB,
+    CLEO,
+    HALF_ADA,
+    Drawn,
+    FakeChanges,
+    FakeIndex,
+    FakeVision,
+    House,
+    person,
+)
 from tests.unit.services.rooms import EVERYTHING, LIMITS, TENANT, Rooms
 
 
@@ -167,3 +179,97 @@ async def test_the_source_keeps_what_was_asked_for_and_nothing_more(rooms):
 
     assert (source.mask, source.orientation is not None) == (True, True)
     assert (bare.source.mask, bare.source.orientation) == (True, None)
+
+
+class Telling(FakeVision):
+    """Tells the vector early, waits until `go`, and then fails where it is to."""
+
+    def __init__(self, album):
+        super().__init__(album)
+        self.go = asyncio.Event()
+        self.failure: Exception | None = None
+
+    async def analyze(self, picture, wanted, model=None, *, early=None):
+        faces = await super().analyze(picture, wanted, model, early=early)
+        await self.go.wait()
+        if self.failure is not None:
+            raise self.failure
+        return faces
+
+
+class Watched(FakeIndex):
+    """Notes who was searched for, and waits until `go`."""
+
+    def __init__(self, changes):
+        super().__init__(changes)
+        self.asked, self.stopped, self.go = asyncio.Event(), False, asyncio.Event()
+
+    async def nearest(self, group, query, limit, *, leave_out=None):
+        self.asked.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.stopped = True
+            raise
+        return await super().nearest(group, query, limit, leave_out=leave_out)
+
+
+@pytest.fixture
+def telling(rooms):
+    vision = Telling(rooms.house.album)
+    rooms.services.detect._vision = vision
+    return vision
+
+
+@pytest.fixture
+def watched(rooms):
+    index = Watched(FakeChanges(rooms.house.database))
+    rooms.services.search._index = index
+    return index
+
+
+async def test_the_index_is_searched_while_the_rest_of_the_face_is_looked_at(
+    rooms, telling, watched
+):
+    [ada] = await enrol_with(rooms, telling, ADA)
+    searching = asyncio.create_task(rooms.search(Drawn(ADA, 200)))
+
+    await asyncio.wait_for(watched.asked.wait(), 1)
+    assert not telling.go.is_set()
+    telling.go.set()
+    watched.go.set()
+
+    assert ids((await searching).matches) == [ada]
+
+
+async def test_a_picture_that_fails_after_all_stops_its_search(rooms, telling, watched):
+    await enrol_with(rooms, telling, ADA)
+    telling.failure = InternalError()
+    searching = asyncio.create_task(rooms.search(Drawn(ADA, 200)))
+    await asyncio.wait_for(watched.asked.wait(), 1)
+
+    telling.go.set()
+
+    with pytest.raises(InternalError):
+        await searching
+    assert watched.stopped
+
+
+async def test_who_stops_waiting_stops_the_search_that_has_begun(rooms, telling, watched):
+    await enrol_with(rooms, telling, ADA)
+    searching = asyncio.create_task(rooms.search(Drawn(ADA, 200)))
+    await asyncio.wait_for(watched.asked.wait(), 1)
+
+    searching.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await searching
+    assert watched.stopped
+
+
+async def enrol_with(rooms, telling, *people):
+    """The same as `enrol` of a vision that waits."""
+    telling.go.set()
+    added = await enrol(rooms, *people)
+    telling.go.clear()
+    return added

@@ -8,11 +8,20 @@ import pytest
 
 from app.domain.errors import (
     ConfigurationError,
+    InvalidImageFile,
     ModelUnavailable,
     Overloaded,
     SpoofingUnavailable,
 )
-from app.domain.values import EVERY_FACE, ModelVersion, SpoofingCondition, Wanted
+from app.domain.values import (
+    EVERY_FACE,
+    Decoded,
+    Eligibility,
+    Glance,
+    ModelVersion,
+    SpoofingCondition,
+    Wanted,
+)
 from app.vision.analyzer import Analyzer
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
@@ -49,11 +58,11 @@ class Gate:
         self.analyses = 0
         analyze = Pipeline.analyze
 
-        def held(pipeline, image, wanted):
+        def held(pipeline, image, wanted, early):
             self.analyses += 1
             self.entered.release()
             assert self.released.wait(10)
-            return analyze(pipeline, image, wanted)
+            return analyze(pipeline, image, wanted, early)
 
         monkeypatch.setattr(Pipeline, "analyze", held)
 
@@ -69,7 +78,7 @@ def gate(analyzer, monkeypatch):
 
 
 async def test_it_finds_describes_and_embeds_faces(analyzer):
-    faces = await analyzer.analyze(IMAGE, Wanted(orientation=True, embeddings=EVERY_FACE))
+    faces = await analyzer.analyze(Decoded(IMAGE), Wanted(orientation=True, embeddings=EVERY_FACE))
 
     assert [(face.box.x0, face.box.y0) for face in faces] == [
         (208 / 320, 16 / 256),
@@ -80,7 +89,7 @@ async def test_it_finds_describes_and_embeds_faces(analyzer):
 
 
 async def test_a_picture_without_faces_has_none(analyzer):
-    assert await analyzer.analyze(packs.picture(100, 90), Wanted()) == []
+    assert await analyzer.analyze(Decoded(packs.picture(100, 90)), Wanted()) == []
 
 
 async def test_the_default_model_is_the_default_packs(analyzer, catalog):
@@ -100,7 +109,9 @@ async def test_another_pack_is_loaded_at_first_use_and_once(catalog, monkeypatch
     monkeypatch.setattr(Pipeline, "open", slowly)
     other = catalog.get("other").model_version
 
-    answers = await asyncio.gather(*(analyzer.analyze(IMAGE, Wanted(), other) for _ in range(6)))
+    answers = await asyncio.gather(
+        *(analyzer.analyze(Decoded(IMAGE), Wanted(), other) for _ in range(6))
+    )
 
     analyzer.close()
     assert [len(faces) for faces in answers] == [2] * 6
@@ -109,7 +120,7 @@ async def test_another_pack_is_loaded_at_first_use_and_once(catalog, monkeypatch
 
 async def test_a_model_that_is_not_installed_is_said_to_be_so(analyzer):
     with pytest.raises(ModelUnavailable):
-        await analyzer.analyze(IMAGE, Wanted(), ModelVersion("none-00000000"))
+        await analyzer.analyze(Decoded(IMAGE), Wanted(), ModelVersion("none-00000000"))
     with pytest.raises(ModelUnavailable):
         analyzer.calibration(ModelVersion("none-00000000"))
 
@@ -124,35 +135,35 @@ async def test_a_pack_whose_weights_are_gone_is_unavailable(models, file):
     analyzer = Analyzer.open(catalog, "tiny", workers=1, backlog=0)
 
     with pytest.raises(ModelUnavailable):
-        await analyzer.analyze(IMAGE, Wanted(), catalog.get("gone").model_version)
+        await analyzer.analyze(Decoded(IMAGE), Wanted(), catalog.get("gone").model_version)
 
-    assert len(await analyzer.analyze(IMAGE, Wanted())) == 2
+    assert len(await analyzer.analyze(Decoded(IMAGE), Wanted())) == 2
     analyzer.close()
 
 
 async def test_too_many_pictures_at_once_are_refused_and_the_rest_answered(analyzer, gate):
-    first = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    first = asyncio.create_task(analyzer.analyze(Decoded(IMAGE), Wanted()))
     await gate.wait()
-    second = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    second = asyncio.create_task(analyzer.analyze(Decoded(IMAGE), Wanted()))
     await asyncio.sleep(0)
 
     with pytest.raises(Overloaded):
-        await analyzer.analyze(IMAGE, Wanted())
+        await analyzer.analyze(Decoded(IMAGE), Wanted())
 
     gate.released.set()
     assert [len(faces) for faces in await asyncio.gather(first, second)] == [2, 2]
-    assert len(await analyzer.analyze(IMAGE, Wanted())) == 2
+    assert len(await analyzer.analyze(Decoded(IMAGE), Wanted())) == 2
 
 
 async def test_who_stops_waiting_leaves_the_queue(analyzer, gate):
-    first = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    first = asyncio.create_task(analyzer.analyze(Decoded(IMAGE), Wanted()))
     await gate.wait()
-    second = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    second = asyncio.create_task(analyzer.analyze(Decoded(IMAGE), Wanted()))
     await asyncio.sleep(0)
 
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
-    third = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    third = asyncio.create_task(analyzer.analyze(Decoded(IMAGE), Wanted()))
     await asyncio.sleep(0)
     gate.released.set()
 
@@ -161,7 +172,7 @@ async def test_who_stops_waiting_leaves_the_queue(analyzer, gate):
 
 
 async def test_the_event_loop_runs_on_while_a_picture_is_analysed(analyzer, gate):
-    task = asyncio.create_task(analyzer.analyze(IMAGE, Wanted()))
+    task = asyncio.create_task(analyzer.analyze(Decoded(IMAGE), Wanted()))
 
     await gate.wait()
 
@@ -170,11 +181,89 @@ async def test_the_event_loop_runs_on_while_a_picture_is_analysed(analyzer, gate
     assert len(await task) == 2
 
 
-async def test_a_failure_reaches_the_one_who_asked_and_no_one_else(analyzer):
-    with pytest.raises(ValueError, match="unpack"):
-        await analyzer.analyze(np.zeros((4,), np.uint8), Wanted())
+class Far:
+    """A picture twice as large as what a glance at it shows, and how often all of it was opened."""
 
-    assert len(await analyzer.analyze(IMAGE, Wanted())) == 2
+    def __init__(self, image):
+        self.image, self.opened = image, 0
+
+    def glance(self):
+        return Glance(self.image, 2 * self.image.shape[1], 2 * self.image.shape[0])
+
+    def whole(self):
+        self.opened += 1
+        return np.repeat(np.repeat(self.image, 2, axis=0), 2, axis=1)
+
+
+async def test_what_a_glance_shows_is_not_looked_at_again(analyzer, monkeypatch):
+    monkeypatch.setattr("app.vision.pipeline.CLEAR", 100.0)
+    picture = Far(packs.picture(640, 320, (2, 3), (7, 1)))
+
+    faces = await analyzer.analyze(picture, Wanted())
+
+    assert picture.opened == 0
+    assert [(face.box.x0, face.side) for face in faces] == [(208 / 640, 128), (48 / 640, 128)]
+
+
+async def test_where_a_glance_shows_too_little_the_whole_picture_is_opened(analyzer):
+    picture = Far(packs.picture(640, 320, (2, 3), (7, 1)))
+
+    await analyzer.analyze(picture, Wanted())
+
+    assert picture.opened == 1
+
+
+async def test_whether_a_face_lives_is_never_told_from_a_glance(models, monkeypatch):
+    monkeypatch.setattr("app.vision.pipeline.CLEAR", 100.0)
+    analyzer = suspicious(models, measured=True)
+    picture = Far(packs.picture(640, 320, (2, 3), (7, 1)))
+
+    await analyzer.analyze(picture, Wanted(spoofing=SpoofingCondition.WEAK))
+
+    analyzer.close()
+    assert picture.opened == 1
+
+
+async def test_the_first_faces_vector_is_told_early_and_on_the_loop(analyzer):
+    told: list[tuple[object, object]] = []
+
+    def early(embedding):
+        told.append((embedding, asyncio.get_running_loop()))
+
+    [face, _] = await analyzer.analyze(
+        Decoded(IMAGE), Wanted(orientation=True, embeddings=1), early=early
+    )
+
+    [(embedding, loop)] = told
+    assert embedding is face.embedding
+    assert loop is asyncio.get_running_loop()
+
+
+@pytest.mark.parametrize(
+    "wanted", [Wanted(embeddings=1, eligible=Eligibility()), Wanted()], ids=["judged", "no vector"]
+)
+async def test_no_vector_is_told_early_that_may_not_be_given(analyzer, wanted):
+    told: list[object] = []
+
+    await analyzer.analyze(Decoded(IMAGE), wanted, early=told.append)
+
+    assert told == []
+
+
+async def test_what_is_wrong_with_a_picture_reaches_the_one_who_looked(analyzer):
+    class Broken(Far):
+        def glance(self):
+            raise InvalidImageFile
+
+    with pytest.raises(InvalidImageFile):
+        await analyzer.analyze(Broken(IMAGE), Wanted())
+
+
+async def test_a_failure_reaches_the_one_who_asked_and_no_one_else(analyzer):
+    with pytest.raises(IndexError):
+        await analyzer.analyze(Decoded(np.zeros((4,), np.uint8)), Wanted())
+
+    assert len(await analyzer.analyze(Decoded(IMAGE), Wanted())) == 2
 
 
 async def test_each_model_has_its_own_calibration(models):
@@ -248,9 +337,12 @@ async def test_a_pack_with_spoofing_networks_judges_faces_and_crops(models):
     analyzer = suspicious(models, measured=True)
     white = np.full((224, 224, 3), 255, np.uint8)
 
-    weak = await analyzer.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.WEAK))
-    balanced = await analyzer.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.BALANCED))
-    crops = [await analyzer.is_spoof(crop, SpoofingCondition.STRICT) for crop in (white, 0 * white)]
+    weak = await analyzer.analyze(Decoded(IMAGE), Wanted(spoofing=SpoofingCondition.WEAK))
+    balanced = await analyzer.analyze(Decoded(IMAGE), Wanted(spoofing=SpoofingCondition.BALANCED))
+    crops = [
+        await analyzer.is_spoof(Decoded(crop), SpoofingCondition.STRICT)
+        for crop in (white, 0 * white)
+    ]
 
     analyzer.close()
     assert analyzer.detects_spoofing
@@ -263,7 +355,7 @@ async def test_networks_that_nobody_measured_judge_nobody(models):
     analyzer = suspicious(models, measured=False)
 
     with pytest.raises(SpoofingUnavailable):
-        await analyzer.analyze(IMAGE, Wanted(spoofing=SpoofingCondition.WEAK))
+        await analyzer.analyze(Decoded(IMAGE), Wanted(spoofing=SpoofingCondition.WEAK))
 
     analyzer.close()
     assert not analyzer.detects_spoofing
@@ -272,4 +364,4 @@ async def test_networks_that_nobody_measured_judge_nobody(models):
 async def test_a_pack_without_spoofing_networks_says_so(analyzer):
     assert not analyzer.detects_spoofing
     with pytest.raises(SpoofingUnavailable):
-        await analyzer.is_spoof(IMAGE, SpoofingCondition.WEAK)
+        await analyzer.is_spoof(Decoded(IMAGE), SpoofingCondition.WEAK)
