@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.api.turnstile import Head, Turnstile
 
 _OK = b"HTTP/1.1 200 OK\r\n"
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +28,74 @@ class ConnectionLimits:
     body_seconds: float = 35.0
 
 
+class Joined(asyncio.Transport):
+    """A transport that sends a head together with what follows it.
+
+    An answer's head and its body would be two calls of the system, and wake the client twice. A
+    head that nothing follows goes when the loop comes round.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]  # asked for each answer
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        elif isinstance(data, bytes) and data.endswith(_END_OF_HEAD):
+            self._head = data
+            self._loop.call_soon(self._send)
+        else:
+            self._transport.write(data)
+
+    def _send(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._head = b""
+        self._transport.abort()
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._transport.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._transport.set_protocol(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._transport.get_protocol()
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, within `limits`, past a `turnstile` if there is one."""
 
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
     turnstile: ClassVar[Turnstile | None] = None
     _refused = False
-    _deadline: asyncio.TimerHandle | None = None
+    _due: float | None = None  # when the connection ends, by the loop's clock
+    _look: asyncio.TimerHandle | None = None  # when that is looked at next
     _head: int | None = 0  # bytes of the head so far; None while no head is expected
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        self.transport = Joined(transport, self.loop)
         if len(self.connections) > self.limits.connections:
             transport.abort()
         self._within(self.limits.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -57,7 +109,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._deadline is None:  # the first has had one since it connected
+        if self._due is None:  # the first has had one since it connected
             self._within(self.limits.head_seconds)
             self._head = 0
 
@@ -117,13 +169,26 @@ class GuardedProtocol(HttpToolsProtocol):
         return kept and not self.expect_100_continue and not self.parser.should_upgrade()
 
     def _within(self, seconds: float) -> None:
-        self._in_time()
-        self._deadline = self.loop.call_later(seconds, self.transport.abort)
+        self._due = self.loop.time() + seconds
+        # Two timers for each request, nearly all of them for nothing, would cost more than one that
+        # looks now and then.
+        if self._look is not None and self._look.when() <= self._due:
+            return
+        if self._look is not None:
+            self._look.cancel()
+        self._look = self.loop.call_at(self._due, self._end_in_time)
 
     def _in_time(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._due = None
+
+    def _end_in_time(self) -> None:
+        self._look = None
+        if self._due is None:
+            return
+        if self._due <= self.loop.time():
+            self.transport.abort()
+        else:
+            self._look = self.loop.call_at(self._due, self._end_in_time)
 
 
 def guarded(within: ConnectionLimits, past: Turnstile | None = None) -> type[GuardedProtocol]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from app.api.bodies import Bodies
-from app.api.connections import ConnectionLimits
+from app.api.connections import ConnectionLimits, Joined
 from app.services.line import Line, LineLimits
 from tests.api.live import Live, live
 from tests.api.scenes import SOLO
@@ -261,3 +261,61 @@ async def test_told_twice_a_server_leaves_out_the_wait():
 
         async with asyncio.timeout(3):
             await server.ended
+
+
+class Pipe(asyncio.Transport):
+    """A transport that notes what it is given, and is closed when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data):
+        self.writes.append(bytes(data))
+
+    def close(self):
+        self.closed = True
+
+    def abort(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+async def test_an_answers_head_and_body_are_one_write():
+    pipe = Pipe()
+    joined = Joined(pipe, asyncio.get_running_loop())
+
+    for piece in (HEAD, b"first", b"second"):
+        joined.write(piece)
+    await asyncio.sleep(0)
+
+    assert pipe.writes == [HEAD + b"first", b"second"]
+
+
+async def test_a_head_that_nothing_follows_goes_alone():
+    pipe = Pipe()
+    joined = Joined(pipe, asyncio.get_running_loop())
+
+    joined.write(HEAD)
+    await asyncio.sleep(0)
+    joined.write(b"late")
+
+    assert pipe.writes == [HEAD, b"late"]
+
+
+@pytest.mark.parametrize(("end", "told"), [("close", [HEAD]), ("abort", [])])
+async def test_what_was_held_back_goes_before_the_end_unless_it_is_cut_off(end, told):
+    pipe = Pipe()
+    joined = Joined(pipe, asyncio.get_running_loop())
+
+    joined.write(HEAD)
+    getattr(joined, end)()
+    await asyncio.sleep(0)
+
+    assert (pipe.writes, joined.is_closing()) == (told, True)
