@@ -125,14 +125,20 @@ class _Job(Generic[Material, Answer]):
 
 
 class _Threads:
-    """Up to `most` threads that `do` what waits, started as they are needed.
+    """Up to `most` threads that `do` what waits, started as they are needed with `begin`.
 
     A thread that falls free finds the next job there when it is done: asking the event loop first
     would leave a core idle for as long as that is busy.
     """
 
-    def __init__(self, most: int, do: Callable[[_Job[Any, Any]], None], name: str) -> None:
-        self._most, self._do, self._name = most, do, name
+    def __init__(
+        self,
+        most: int,
+        do: Callable[[_Job[Any, Any]], None],
+        begin: Callable[[], None],
+        name: str,
+    ) -> None:
+        self._most, self._do, self._begin, self._name = most, do, begin, name
         self._started: list[threading.Thread] = []
         self._idle = 0
         self._choosing = threading.Lock()
@@ -168,6 +174,7 @@ class _Threads:
         thread.start()
 
     def _serve(self) -> None:
+        self._begin()
         while self._calls.get() is not None:
             with self._choosing:
                 job = self._turns.following()
@@ -191,9 +198,9 @@ class Jobs:
 
     def __init__(self, count: int, backlog: int, *, name: str, behind: bool = False) -> None:
         self._room = threading.BoundedSemaphore(count + backlog)
-        self._behind = behind
-        self._making = _Threads(max(FEWEST_MAKING, count), self._prepare, f"{name}_ahead")
-        self._working = _Threads(count, self._work, name)
+        begin = _step_back if behind else _as_ever
+        self._making = _Threads(max(FEWEST_MAKING, count), self._prepare, begin, f"{name}_ahead")
+        self._working = _Threads(count, _Job.run, begin, name)
 
     def submit(
         self, make_ready: Callable[[], Material], work: Callable[[Material], Answer]
@@ -218,15 +225,12 @@ class Jobs:
         self._working.close()
 
     def _prepare(self, job: _Job[Any, Any]) -> None:
-        if self._behind:
-            _step_back()
         if job.prepare():
             self._working.take(job)
 
-    def _work(self, job: _Job[Any, Any]) -> None:
-        if self._behind:
-            _step_back()
-        job.run()
+
+def _as_ever() -> None:
+    """A thread like any other."""
 
 
 def _step_back() -> None:
