@@ -26,6 +26,7 @@ WARM_UP = 300  # steps
 HELD = 8.0  # times as long as the latest steps: this one was interrupted
 RECENT_STEPS = 64
 ENOUGH_STEPS = 8
+DECAY = 0.998
 
 
 def device() -> torch.device:
@@ -98,7 +99,7 @@ def learning_rate(peak: float, step: int, progress: float) -> float:
 class MovingAverage:
     """Exponential mean of a network's weights and statistics; what is exported."""
 
-    def __init__(self, network: nn.Module, decay: float = 0.998) -> None:
+    def __init__(self, network: nn.Module, decay: float = DECAY) -> None:
         self._decay = decay
         self.values = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
@@ -131,23 +132,37 @@ class Run:
 
     @classmethod
     def begin(
-        cls, network: nn.Module, file: Path, minutes: float, *, peak: float, resume: bool
+        cls,
+        network: nn.Module,
+        file: Path,
+        minutes: float,
+        *,
+        peak: float,
+        resume: bool,
+        decay: float = DECAY,
     ) -> "Run":
         """A fresh run, or the one in `file` taken up where it was killed.
+
+        `decay` is that of the moving average of the weights.
 
         Raises:
             ForeignCheckpointError: `file` belongs to another architecture.
         """
         network.to(device(), memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(network.parameters(), peak, weight_decay=5e-2)
-        run = cls(network, optimiser, MovingAverage(network), Clock(minutes), file, peak)
+        average = MovingAverage(network, decay)
+        run = cls(network, optimiser, average, Clock(minutes), file, peak)
         if resume and file.exists():
             run._restore()
         return run
 
+    def seed(self) -> tuple[int, int]:
+        """For all that is drawn; a resumed run does not repeat what it has seen."""
+        return SEED, self.step
+
     def random(self) -> np.random.Generator:
-        """The generator for all that is drawn; a resumed run does not repeat what it has seen."""
-        return np.random.default_rng([SEED, self.step])
+        """A generator of that seed."""
+        return np.random.default_rng(self.seed())
 
     def practise(self, lesson: Callable[[Network], Tensor], *, samples: int, unit: str) -> None:
         """Lessons until the time is up, with a progress bar; the last weights are saved.

@@ -1,4 +1,4 @@
-"""Knows the pictures the detector learns from: photos cut, scaled, turned, pasted together."""
+"""Knows the pictures the detector learns from: photos cut, bent, turned, pasted together."""
 
 import math
 from collections import defaultdict
@@ -13,15 +13,19 @@ from app.vision.geometry import Floats, Matrix
 from models.training.data import Image, load
 from models.training.errors import NoPicturesError
 from models.training.geometry import Points, apply, intersection_over_union
+from models.training.grounds import Grounds, ellipse, hide
 from models.training.labels import labelled_68, read_wider
 from models.training.masks import draw
-from models.training.optics import blur
+from models.training.optics import develop
 
 Rng = np.random.Generator
 
 SIDE = 320  # px of a training picture
 SMALLEST = 9.0  # px; smaller faces are neither wanted nor punished
 LARGEST_ZOOM = 5.0
+EVERYDAY_TILT, RARE_TILT = 8.0, 24.0  # degrees, standard deviations
+STRETCH = 0.2  # natural logarithm of width against height, either way
+LARGEST_WANTED = 60.0  # px; a face of a photo is chosen the likelier the larger, up to here
 MIRRORED = np.array([1, 0, 2, 4, 3])  # left and right of a mirrored face change names
 # How often a view is taken from each set; sets not named share what is left by their size.
 SHARES = {"wider": 0.40, "lfw": 0.22, "mask": 0.14, "aflw80": 0.07, "facescrub": 0.07}
@@ -89,11 +93,17 @@ def _better(found: Floats, label: Points | None) -> Floats:
     return out
 
 
-@dataclass(frozen=True, slots=True)
 class Studio:
-    """Draws training pictures from scenes."""
+    """Draws training pictures from scenes.
 
-    by_set: dict[str, list[Scene]]
+    What surrounds a view comes from parts of photos without a face: 114 crowds show a network too
+    little of what is not one.
+    """
+
+    def __init__(self, by_set: dict[str, list[Scene]]) -> None:
+        self.by_set = by_set
+        everything = [scene for scenes in by_set.values() for scene in scenes]
+        self._grounds = Grounds([(s.image, np.vstack([s.boxes, s.ignored])) for s in everything])
 
     def shoot(self, random: Rng) -> Scene:
         """One picture of SIDE x SIDE: a view, a view with another stuck on it, or a mosaic."""
@@ -106,7 +116,7 @@ class Studio:
         """A crowd or street with another photo stuck on it."""
         pool = self.by_set.get("wider") or next(iter(self.by_set.values()))
         ground = pool[random.integers(len(pool))]
-        base = take(ground, _framing(ground, SIDE, SIDE, random), SIDE, SIDE, random)
+        base = self._take(ground, SIDE, SIDE, random)
         width, height = (int(v) for v in random.integers(48, SIDE - 32, 2))
         left, top = int(random.integers(SIDE - width)), int(random.integers(SIDE - height))
         part = _shifted(self._view(width, height, random), left, top)
@@ -127,9 +137,18 @@ class Studio:
         return _joined(image, parts)
 
     def _view(self, width: int, height: int, random: Rng) -> Scene:
-        scene = self._choose(random)
-        onto = _framing(scene, width, height, random)
-        return take(scene, onto, width, height, random)
+        return self._take(self._choose(random), width, height, random)
+
+    def _take(self, scene: Scene, width: int, height: int, random: Rng) -> Scene:
+        """A (height, width) part around one face, mirrored half of the time."""
+        chosen = _some_face(scene, random)
+        onto = _framing(scene, chosen, width, height, random)
+        around = self._grounds.draw(width, height, random)
+        shown = take(scene, onto, around)
+        if random.random() < 0.2:
+            shown = _alone(shown, chosen, around, random)
+        shown = _some_covered(_some_masked(shown, random), self._grounds, random)
+        return _clipped(_mirrored(shown) if random.random() < 0.5 else shown)
 
     def _choose(self, random: Rng) -> Scene:
         named = [name for name in SHARES if name in self.by_set]
@@ -160,37 +179,81 @@ def _cuts(across: int, random: Rng) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _framing(scene: Scene, width: int, height: int, random: Rng) -> Matrix:
-    """Puts one face of the scene somewhere in the frame at a size between tiny and filling it."""
-    box = scene.boxes[random.integers(len(scene.boxes))]
+def _some_face(scene: Scene, random: Rng) -> int:
+    """The index of a face, the likelier the larger: most of a crowd are specks."""
+    sides = np.sqrt(np.maximum((scene.boxes[:, 2:] - scene.boxes[:, :2]).prod(1), 1.0))
+    weights = np.minimum(sides, LARGEST_WANTED)
+    return int(random.choice(len(sides), p=weights / weights.sum()))
+
+
+def _framing(scene: Scene, chosen: int, width: int, height: int, random: Rng) -> Matrix:
+    """Puts a face of the scene somewhere in the frame at a size between tiny and filling it."""
+    box = scene.boxes[chosen]
     face = math.sqrt(max(float((box[2:] - box[:2]).prod()), 16.0))
     room = min(width, height)
     wanted = math.exp(random.uniform(math.log(14), math.log(room * 1.05)))
     zoom = min(wanted / face, LARGEST_ZOOM if face > 30 else 2.5)
     if random.random() < 0.6:  # mostly the picture covers the frame
         zoom = max(zoom, room / max(scene.image.shape[:2]))
-    angle = math.radians(random.normal(0, 8))
-    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+    linear = _turn(zoom, random)
     slack = max(0.0, room - zoom * face) / 2
     centre = np.array([width, height]) / 2 + random.uniform(-1, 1, 2) * (
         slack + 0.08 * room + np.array([width - room, height - room]) / 2
     )
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.hstack([turn, (centre - turn @ ((box[:2] + box[2:]) / 2))[:, None]])
+    return np.hstack([linear, (centre - linear @ ((box[:2] + box[2:]) / 2))[:, None]])
 
 
-def take(scene: Scene, onto: Matrix, width: int, height: int, random: Rng) -> Scene:
-    """The (height, width) part of the scene that `onto` shows, mirrored half of the time."""
+def _turn(zoom: float, random: Rng) -> Matrix:
+    """Zoomed, stretched, then turned: a matrix (2, 2)."""
+    tilt = EVERYDAY_TILT if random.random() < 0.75 else RARE_TILT
+    angle = math.radians(random.normal(0, tilt))
+    stretch = math.exp(random.uniform(-STRETCH, STRETCH) / 2) if random.random() < 0.4 else 1.0
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]]) @ np.diag([zoom * stretch, zoom / stretch])
+
+
+def take(scene: Scene, onto: Matrix, around: Image) -> Scene:
+    """What `onto` shows of the scene, in the frame of `around`, which stays where it shows nothing.
+
+    A frame's first two axes are its height and width in px.
+    """
     image, matrix = _reduced(scene.image, onto)
-    border = [int(v) for v in random.integers(0, 256, 3)] if random.random() < 0.5 else [0, 0, 0]
-    view = cv2.warpAffine(image, matrix, (width, height), borderValue=border)
-    zoom = math.hypot(onto[0, 0], onto[1, 0])
+    frame = around.shape[1], around.shape[0]
+    view = cv2.warpAffine(image, matrix, frame, around.copy(), borderMode=cv2.BORDER_TRANSPARENT)
+    zoom = np.hypot(onto[0, :2], onto[1, :2])
     points = apply(onto, scene.points.reshape(-1, 2)).reshape(-1, 5, 2)
-    shown = Scene(
-        np.asarray(view), _moved(scene.boxes, onto, zoom), points, _moved(scene.ignored, onto, zoom)
+    boxes, ignored = _moved(scene.boxes, onto, zoom), _moved(scene.ignored, onto, zoom)
+    return Scene(np.asarray(view), boxes, points, ignored)
+
+
+def _alone(scene: Scene, chosen: int, around: Image, random: Rng) -> Scene:
+    """One face cut out by an ellipse: hair, hats and shoulders are no part of a face."""
+    box = scene.boxes[chosen]
+    share = ellipse(scene.image.shape[:2], box, random.uniform(1.05, 1.9), random)
+    mixed = scene.image * share + around * (1 - share)
+    others = np.delete(scene.boxes, chosen, axis=0)
+    ignored = np.concatenate([scene.ignored, others[_inside_share(share, others) > 0.05]])
+    alone = [chosen]
+    return Scene(
+        mixed.astype(np.uint8), scene.boxes[alone], scene.points[alone], ignored, scene.path
     )
-    masked = _some_masked(shown, random)
-    return _clipped(_mirrored(masked) if random.random() < 0.5 else masked)
+
+
+def _inside_share(share: Floats, boxes: Floats) -> Floats:
+    """Of each box the greatest share (n,) that is still to be seen."""
+    height, width = share.shape[:2]
+    spans = np.clip(np.round(boxes), 0, [width, height, width, height]).astype(int)
+    seen = [share[top:bottom, left:right].max(initial=0.0) for left, top, right, bottom in spans]
+    return np.array(seen, np.float32)
+
+
+def _some_covered(scene: Scene, grounds: Grounds, random: Rng) -> Scene:
+    """Hands, flags, brims and other heads before a face: up to two fifths of it."""
+    image = scene.image
+    for box in scene.boxes:
+        if box[2] - box[0] > 20 and random.random() < 0.12:
+            image = hide(image, box, grounds, random)
+    return replace(scene, image=image)
 
 
 def _reduced(image: Image, onto: Matrix) -> tuple[Image, Matrix]:
@@ -202,8 +265,8 @@ def _reduced(image: Image, onto: Matrix) -> tuple[Image, Matrix]:
     return image, matrix
 
 
-def _moved(boxes: Floats, onto: Matrix, zoom: float) -> Floats:
-    """Upright boxes of the same size around the moved centres."""
+def _moved(boxes: Floats, onto: Matrix, zoom: Floats) -> Floats:
+    """Upright boxes of `zoom` times (across, down) the size around the moved centres."""
     centres = apply(onto, (boxes[:, :2] + boxes[:, 2:]) / 2)
     half = (boxes[:, 2:] - boxes[:, :2]) / 2 * zoom
     return np.hstack([centres - half, centres + half]).astype(np.float32)
@@ -213,7 +276,7 @@ def _some_masked(scene: Scene, random: Rng) -> Scene:
     image = scene.image
     for box, points in zip(scene.boxes, scene.points, strict=True):
         large = box[2] - box[0] > 30 and np.isfinite(points).all()
-        if large and random.random() < 0.06:
+        if large and random.random() < 0.08:
             image = draw(image, points, random)
     return replace(scene, image=image)
 
@@ -268,11 +331,4 @@ def _joined(image: Image, parts: list[Scene]) -> Scene:
 
 
 def _developed(scene: Scene, random: Rng) -> Scene:
-    """Other light, colour and sharpness."""
-    gain = random.uniform(0.6, 1.4) * random.uniform(0.9, 1.1, 3)
-    pixels = np.clip(scene.image * gain + random.uniform(-35, 35), 0, 255).astype(np.uint8)
-    if random.random() < 0.12:
-        pixels = np.repeat(pixels.mean(2, keepdims=True).astype(np.uint8), 3, 2)
-    if random.random() < 0.25:
-        pixels = blur(pixels, random)
-    return replace(scene, image=pixels)
+    return replace(scene, image=develop(scene.image, random))

@@ -1,21 +1,28 @@
 """Knows how the detector learns: boxes, points and scores of faces in composed pictures."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from multiprocessing import get_all_start_methods
 from pathlib import Path
+from typing import Self
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
-from tqdm import tqdm
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from models.training.assignment import Cells, assign
 from models.training.networks import Detector
-from models.training.runs import Run, compiled, device, fixed
+from models.training.runs import Network, Run, device, fixed
 from models.training.scenes import SIDE, Scene, Studio, scenes
 
 BATCH = 32
 PEAK_RATE = 2e-3
+DECAY = 0.9995  # of the moving average: the last 2,000 steps
+COMPOSERS = 2  # processes
 BOX_WEIGHT, POINT_WEIGHT = 2.0, 2.0
 
 
@@ -28,8 +35,12 @@ class Targets:
     boxes: Tensor
     points: Tensor
 
+    def to(self, where: torch.device) -> Self:
+        """The same on another device."""
+        return type(self)(*(getattr(self, field.name).to(where) for field in fields(self)))
 
-def targets(batch: list[Scene], cells: Cells, where: torch.device) -> Targets:
+
+def targets(batch: list[Scene], cells: Cells) -> Targets:
     """Assignment of every picture, stacked."""
     answers = [assign(cells, scene.boxes, scene.ignored) for scene in batch]
     positive = [np.flatnonzero(answer >= 0) for answer in answers]
@@ -37,10 +48,10 @@ def targets(batch: list[Scene], cells: Cells, where: torch.device) -> Targets:
     points = [s.points[a[p]] for s, a, p in zip(batch, answers, positive, strict=True)]
     index = [p + i * len(cells.corners) for i, p in enumerate(positive)]
     return Targets(
-        torch.from_numpy(np.concatenate(answers) > -2).to(where),
-        torch.from_numpy(np.concatenate(index)).to(where),
-        torch.from_numpy(np.concatenate(boxes)).float().to(where),
-        torch.from_numpy(np.concatenate(points)).float().to(where),
+        torch.from_numpy(np.concatenate(answers) > -2),
+        torch.from_numpy(np.concatenate(index)),
+        torch.from_numpy(np.concatenate(boxes)).float(),
+        torch.from_numpy(np.concatenate(points)).float(),
     )
 
 
@@ -54,7 +65,7 @@ class DetectionLoss:
 
     def __call__(self, levels: list[Tensor], wanted: Targets) -> Tensor:
         flat = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
-        rows = flat.flatten(0, 1)
+        rows = flat.flatten(0, 1).float()
         count = max(len(wanted.positive), 1)
         chosen = rows[wanted.positive]
         place = wanted.positive % len(self._corners)
@@ -99,30 +110,58 @@ def overlaps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return overlap, overlap - (hull - union) / hull.clamp(min=1e-6)
 
 
-def to_pixels(batch: list[Scene], where: torch.device) -> Tensor:
-    """(n, 3, SIDE, SIDE), BGR 0..255."""
-    stacked = np.stack([scene.image[..., ::-1] for scene in batch])
-    tensor = torch.from_numpy(stacked).to(where).permute(0, 3, 1, 2).float()
-    return tensor.contiguous(memory_format=torch.channels_last)
+def to_pixels(images: Tensor, where: torch.device) -> Tensor:
+    """RGB bytes (n, SIDE, SIDE, 3) to (n, 3, SIDE, SIDE), BGR 0..255."""
+    pixels = images.to(where).permute(0, 3, 1, 2).flip(1).float()
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+class Shoots(IterableDataset[tuple[Tensor, Targets]]):
+    """Endless batches: RGB bytes (BATCH, SIDE, SIDE, 3) and what to say of them."""
+
+    def __init__(self, studio: Studio, seed: Sequence[int]) -> None:
+        self._studio, self._seed = studio, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Targets]]:
+        cv2.setNumThreads(0)
+        worker = get_worker_info()
+        seed = (*self._seed, worker.id if worker else 0)
+        random, cells = np.random.default_rng(seed), Cells.of(SIDE, SIDE)
+        while True:
+            batch = [self._studio.shoot(random) for _ in range(BATCH)]
+            images = np.stack([scene.image for scene in batch])
+            yield torch.from_numpy(images), targets(batch, cells)
+
+
+def _sharing() -> str | None:
+    """How processes begin that share the photos instead of getting a copy, where there is a way."""
+    return "fork" if "fork" in get_all_start_methods() else None
+
+
+def _step_back(_: int) -> None:
+    # Two threads that learn wait for each other, so a core that one of them shares is lost to both:
+    # compose when the processor has nothing to learn.
+    os.nice(19)
 
 
 def train(data: Path, prepared: Path, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time on what `prepare` found."""
     studio, where = Studio(scenes(data, prepared, held_out=False)), device()
-    run = Run.begin(fixed(Detector), checkpoint, minutes, peak=PEAK_RATE, resume=resume)
-    network, loss_of = compiled(run.network), DetectionLoss(Cells.of(SIDE, SIDE), where)
-    random = run.random()
-    with tqdm(unit="picture", mininterval=10) as bar:
-        while run.clock.progress < 1:
-            batch = [studio.shoot(random) for _ in range(BATCH)]
-            wanted = targets(batch, loss_of.cells, where)
-            with torch.autocast(where.type, torch.bfloat16):
-                levels = network(to_pixels(batch, where))
-            loss = loss_of(levels, wanted)
-            run.advance(loss)
-            bar.update(BATCH)
-            if run.step % 20 == 0:
-                bar.set_postfix(
-                    step=run.step, loss=f"{loss.item():.3f}", done=f"{run.clock.progress:.1%}"
-                )
-    run.save()
+    run = Run.begin(
+        fixed(Detector), checkpoint, minutes, peak=PEAK_RATE, decay=DECAY, resume=resume
+    )
+    shoots = DataLoader(
+        Shoots(studio, run.seed()),
+        batch_size=None,
+        num_workers=COMPOSERS,
+        prefetch_factor=4,
+        multiprocessing_context=_sharing(),
+        worker_init_fn=_step_back,
+    )
+    batches, loss_of = iter(shoots), DetectionLoss(Cells.of(SIDE, SIDE), where)
+
+    def lesson(network: Network) -> Tensor:
+        images, wanted = next(batches)
+        return loss_of(network(to_pixels(images, where)), wanted.to(where))
+
+    run.practise(lesson, samples=BATCH, unit="picture")
