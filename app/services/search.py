@@ -22,6 +22,9 @@ from app.domain.values import (
 from app.services.detect import DetectFaces, largest
 from app.services.scoring import Scoring
 
+# Faces of a group from which a search takes longer than telling the vector early costs.
+WORTH_BEGINNING = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -123,7 +126,7 @@ class SearchFaces:
                 limits,
                 replace(wanted, embeddings=1, max_faces=1),
                 group.model,
-                early=ahead.begin,
+                early=ahead.begin if group.face_count >= WORTH_BEGINNING else None,
             )
             source, embedding = largest(found)
             matches = await (ahead.task or search(embedding))

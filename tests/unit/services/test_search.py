@@ -215,7 +215,8 @@ class Watched(FakeIndex):
 
 
 @pytest.fixture
-def telling(rooms):
+def telling(rooms, monkeypatch):
+    monkeypatch.setattr("app.services.search.WORTH_BEGINNING", 1)
     vision = Telling(rooms.house.album)
     rooms.services.detect._vision = vision
     return vision
@@ -240,6 +241,21 @@ async def test_the_index_is_searched_while_the_rest_of_the_face_is_looked_at(
     watched.go.set()
 
     assert ids((await searching).matches) == [ada]
+
+
+async def test_a_small_group_is_searched_when_all_is_known(rooms, telling, watched, monkeypatch):
+    await enrol_with(rooms, telling, ADA)
+    monkeypatch.setattr("app.services.search.WORTH_BEGINNING", 2)
+    searching = asyncio.create_task(rooms.search(Drawn(ADA, 200)))
+    await asyncio.sleep(0.01)
+
+    begun_early = watched.asked.is_set()
+    telling.go.set()
+    watched.go.set()
+    await searching
+
+    assert not begun_early
+    assert watched.asked.is_set()
 
 
 async def test_a_picture_that_fails_after_all_stops_its_search(rooms, telling, watched):
