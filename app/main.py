@@ -115,7 +115,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         # Decoders start while everything else does, and before there is a key in this process.
-        decoders = Decoders(settings.decoders or max(2, _cores()))
+        decoders = Decoders(_decoders(settings))
         stack.callback(decoders.close)
         # The database first: a wrong keyset is told before the models take their seconds.
         storage = stack.enter_context(
@@ -163,7 +163,7 @@ async def open_workshop(settings: Settings) -> AsyncIterator[Workshop]:
     """The rooms that commands need, without those that answer. Raises `ConfigurationError`."""
     obey_test_faults(settings)
     async with AsyncExitStack() as stack:
-        decoders = Decoders(settings.decoders or max(2, _cores()))
+        decoders = Decoders(_decoders(settings))
         stack.callback(decoders.close)
         storage = stack.enter_context(
             open_storage(settings.data, settings.database, _keyset(settings))
@@ -231,6 +231,7 @@ def open_vision(settings: Settings) -> Analyzer:
         settings.model,
         workers=_workers(settings),
         backlog=settings.backlog,
+        making=_decoders(settings),
         providers=settings.providers.replace(" ", "").split(","),
     )
 
@@ -445,6 +446,10 @@ async def _first_key(storage: Storage) -> IssuedKey | None:
 
 def _workers(settings: Settings) -> int:
     return settings.workers or _cores()
+
+
+def _decoders(settings: Settings) -> int:
+    return settings.decoders or max(2, _cores())
 
 
 def _cores() -> int:

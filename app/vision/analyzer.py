@@ -19,7 +19,7 @@ from app.domain.values import (
     SpoofingCondition,
     Wanted,
 )
-from app.vision.jobs import Jobs
+from app.vision.jobs import FEWEST_MAKING, Jobs
 from app.vision.manifests import Pack
 from app.vision.packs import PackCatalog
 from app.vision.pipeline import Pipeline
@@ -30,9 +30,9 @@ from app.vision.sessions import SessionPool
 class Analyzer:
     """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
 
-    `workers` pictures are analysed at a time and `backlog` more may wait; those that come next are
-    decoded meanwhile. As many beside them are for callers that come `BEHIND`, in threads that run
-    when the others leave them time.
+    `workers` pictures are analysed at a time and `backlog` more may wait; of those that come next
+    `making` are decoded meanwhile. As many beside them are for callers that come `BEHIND`, in
+    threads that run when the others leave them time.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Analyzer:
         *,
         workers: int,
         backlog: int,
+        making: int = FEWEST_MAKING,
         providers: Sequence[str] = ("cpu",),
     ) -> None:
         # Requests share the cores; OpenCV must not split one of them over all.
@@ -52,8 +53,8 @@ class Analyzer:
         self._pipelines: dict[ModelVersion, Pipeline] = {}
         self._calibrations: dict[ModelVersion, Calibration] = {}
         self._loading = threading.Lock()
-        self._jobs = Jobs(workers, backlog, name="vision")
-        self._behind = Jobs(workers, backlog, name="behind", behind=True)
+        self._jobs = Jobs(workers, backlog, making=making, name="vision")
+        self._behind = Jobs(workers, backlog, making=making, name="behind", behind=True)
 
     @classmethod
     def open(
@@ -63,6 +64,7 @@ class Analyzer:
         *,
         workers: int,
         backlog: int,
+        making: int = FEWEST_MAKING,
         providers: Sequence[str] = ("cpu",),
     ) -> "Analyzer":
         """An analyzer whose default pack is loaded and warm.
@@ -71,7 +73,14 @@ class Analyzer:
             ConfigurationError: the pack is unknown, or one of its files or of the `providers`
                 cannot be used.
         """
-        analyzer = cls(catalog, default, workers=workers, backlog=backlog, providers=providers)
+        analyzer = cls(
+            catalog,
+            default,
+            workers=workers,
+            backlog=backlog,
+            making=making,
+            providers=providers,
+        )
         pack = catalog.get(default)
         analyzer._calibrations[pack.model_version] = catalog.table(pack).calibration
         analyzer._load(pack)

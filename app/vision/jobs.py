@@ -187,7 +187,7 @@ class _Threads:
 
 
 class Jobs:
-    """`count` threads work on what is submitted, and as many make ready what comes next.
+    """`count` threads work on what is submitted, and `making` make ready what comes next.
 
     A job that is ready goes straight from one to the other: the event loop, which may be busy, need
     not hear of it. `backlog` more may wait beside the `count`.
@@ -196,10 +196,18 @@ class Jobs:
     go first at once: a mere lower priority would keep it waiting for the end of a slice.
     """
 
-    def __init__(self, count: int, backlog: int, *, name: str, behind: bool = False) -> None:
+    def __init__(
+        self,
+        count: int,
+        backlog: int,
+        *,
+        name: str,
+        making: int = FEWEST_MAKING,
+        behind: bool = False,
+    ) -> None:
         self._room = threading.BoundedSemaphore(count + backlog)
         begin = _step_back if behind else _as_ever
-        self._making = _Threads(max(FEWEST_MAKING, count), self._prepare, begin, f"{name}_ahead")
+        self._making = _Threads(making, self._prepare, begin, f"{name}_ahead")
         self._working = _Threads(count, _Job.run, begin, name)
 
     def submit(
