@@ -199,7 +199,7 @@ def _services(request: Request, revision: Revision) -> Services:
 
 def _opened(request: Request, services: Services, tenant: Tenant, revision: Revision) -> Call:
     request.scope["facereco.tenant"] = tenant.name
-    attention = Attention()
+    attention = Attention(request.scope)
     CALLER.set(Caller(tenant.id, attention.gone))
     return Call(request, services, tenant, revision, Body(services.bodies, request), attention)
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.api.attention import GONE
 from app.api.turnstile import Head, Turnstile
 
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -81,6 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
     turnstile: ClassVar[Turnstile | None] = None
     _refused = False
+    _gone: asyncio.Future[None]
     _due: float | None = None  # when the connection ends, by the loop's clock
     _look: asyncio.TimerHandle | None = None  # when that is looked at next
     _head: int | None = 0  # bytes of the head so far; None while no head is expected
@@ -88,6 +90,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         self.transport = Joined(transport, self.loop)
+        self._gone = self.loop.create_future()
         if len(self.connections) > self.limits.connections:
             transport.abort()
         self._within(self.limits.head_seconds)
@@ -96,6 +99,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_time()
         if self._look is not None:
             self._look.cancel()
+        if not self._gone.done():
+            self._gone.set_result(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -109,6 +114,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[GONE] = self._gone  # type: ignore[literal-required]  # an extension of ours
         if self._due is None:  # the first has had one since it connected
             self._within(self.limits.head_seconds)
             self._head = 0

@@ -130,9 +130,11 @@ class _Seat:
         with suppress(OSError):
             self._process = _Process(self._program, self._limits)
 
-    def ready(self) -> "_Process":
-        """A process that takes orders. Raises `InternalError`."""
-        if self._process is None or not self._process.alive:
+    def ready(self, *, anew: bool = False) -> "_Process":
+        """A process that takes orders, `anew` another one. Raises `InternalError`."""
+        # Whether one that was ready still lives is told by its pipe: asking for each picture would
+        # be one more call of the system.
+        if self._process is None or anew or not (self._process.is_ready or self._process.alive):
             self.end()
             self.start()
         if self._process is None:
@@ -144,10 +146,9 @@ class _Seat:
         return self._process
 
     def decode(self, order: Order, essence: bytes) -> Image:
-        process = self.ready()
         try:
-            return process.decode(order, essence)
-        except InvalidImageFile:
+            return self._decoded(order, essence)
+        except (InvalidImageFile, InternalError):
             raise
         except BaseException as error:
             # Whatever broke off the exchange, this process would answer the next order late.
@@ -155,6 +156,13 @@ class _Seat:
             if isinstance(error, _Lost):
                 raise InvalidImageFile from None
             raise
+
+    def _decoded(self, order: Order, essence: bytes) -> Image:
+        # One that had died before never saw this picture, which must not suffer for it.
+        for anew in (False, True):
+            with suppress(BrokenPipeError):
+                return self.ready(anew=anew).decode(order, essence)
+        raise InternalError("no decoder stays alive")
 
     def end(self) -> None:
         if self._process is not None:
@@ -203,11 +211,13 @@ class _Process:
             self.is_ready = True
 
     def decode(self, order: Order, essence: bytes) -> Image:
-        """Raises `InvalidImageFile`, or `_Lost` when the process is of no use any more."""
+        """Raises `InvalidImageFile`, or `_Lost` when the process is of no use any more.
+
+        `BrokenPipeError` says that there was none, and nothing was decoded.
+        """
         self._memory[: len(essence)] = essence
         self._orders += 1
-        with suppress(BrokenPipeError):  # then there is no reply either
-            os.write(self._to, order.pack())
+        os.write(self._to, order.pack())
         try:
             if self._reply(self._limits.patience + _GRACE) == FAILED:
                 raise InvalidImageFile

@@ -263,6 +263,22 @@ async def test_told_twice_a_server_leaves_out_the_wait():
             await server.ended
 
 
+async def test_who_hangs_up_in_line_is_in_nobodys_way():
+    line = Line(LineLimits(lanes=1, room=5))
+    house = House(line=line)
+    async with live(house) as server, line.turn():
+        leaving, staying = await server.connect(), await server.connect()
+        for client in (leaving, staying):
+            await client.send(server.request("POST", f"{server.path}/detect", BODY))
+        await asyncio.sleep(0.05)
+        waited = line.waiting
+        await leaving.close()
+        await asyncio.sleep(0.05)
+
+        assert (waited, line.waiting) == (2, 1)
+        assert house.images.limits == []
+
+
 class Pipe(asyncio.Transport):
     """A transport that notes what it is given, and is closed when it is told to."""
 
