@@ -223,15 +223,31 @@ async def test_pictures_side_by_side_are_answered_as_one_by_one(analyzer, astron
         assert [face.landmarks for face in faces] == [face.landmarks for face in same]
 
 
+class Photo:
+    """A picture with a glance of its own, and whether all of it was opened."""
+
+    def __init__(self, seen, whole):
+        self.seen, self.pixels, self.opened = seen, whole, False
+
+    def glance(self):
+        return self.seen
+
+    def whole(self):
+        self.opened = True
+        return self.pixels
+
+
 async def test_a_large_photo_is_told_from_a_quarter_of_its_sides(analyzer, astronaut):
     whole = cv2.resize(astronaut, (3072, 3072), interpolation=cv2.INTER_CUBIC)
     quarter = cv2.resize(whole, (960, 960), interpolation=cv2.INTER_AREA)
     wanted = replace(EVERYTHING, max_faces=1)
 
-    seen = await analyzer.glance(Glance(quarter, 3072, 3072), wanted)
+    photo = Photo(Glance(quarter, 3072, 3072), whole)
+
+    seen = await analyzer.analyze(photo, wanted)
 
     face = await only_face(analyzer, whole, wanted)
-    assert seen is not None
+    assert not photo.opened
     assert np.abs(centre(seen[0], whole) - centre(face, whole)).max() < 0.01 * face.side
     assert abs(seen[0].side - face.side) < 0.05 * face.side
     assert float(np.dot(seen[0].embedding, face.embedding)) > 0.98
@@ -240,4 +256,9 @@ async def test_a_large_photo_is_told_from_a_quarter_of_its_sides(analyzer, astro
 async def test_a_crowd_in_a_large_photo_is_looked_at_whole(analyzer, crowd):
     small = cv2.resize(crowd, (960, 664), interpolation=cv2.INTER_AREA)
 
-    assert await analyzer.glance(Glance(small, *crowd.shape[1::-1]), EVERYTHING) is None
+    photo = Photo(Glance(small, *crowd.shape[1::-1]), crowd)
+
+    faces = await analyzer.analyze(photo, EVERYTHING)
+
+    assert photo.opened
+    assert len(faces) == len(await analyzer.analyze(Decoded(crowd), EVERYTHING))
