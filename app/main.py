@@ -174,7 +174,7 @@ async def open_workshop(settings: Settings) -> AsyncIterator[Workshop]:
         rules = _import_rules(settings)
         # Nobody else is in this line, so nobody is refused, and nobody gives up waiting.
         lanes = min(_workers(settings), decoders.count + settings.backlog)
-        line = Line(LineLimits(lanes, room=rules.ahead, patience=_ONE_DAY))
+        line = Line(LineLimits(lanes, room=rules.ahead, patience=_ONE_DAY, ahead=lanes))
         trail = _audit(settings, storage, stack)
         yield _workshop(settings, storage, DetectFaces(intake, vision, line), trail, rules)
 
