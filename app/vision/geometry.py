@@ -16,7 +16,8 @@ Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 """An affine map from picture to crop, shape (2, 3)."""
 
-SMALL_CROP = 3 * 64 * 64  # values
+# Values of a crop up to which one slow copy into a tensor is better than two quick ones.
+SMALL_CROP = 3 * 64 * 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
