@@ -4,15 +4,16 @@ import asyncio
 import os
 import platform
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from app import __version__
+from app import __version__, worker
 from app.api.bodies import Bodies
 from app.api.guesses import Guesses
 from app.api.revisions import DEFAULT_REVISION
@@ -28,6 +29,7 @@ from app.index.faiss_indexes import FaissIndexes
 from app.index.following import Follower
 from app.intake.addresses import AddressRules
 from app.intake.decoders import DecoderLimits, Decoders
+from app.intake.decoding import Decoder, Elsewhere
 from app.intake.downloads import Downloader
 from app.intake.images import Intake
 from app.keyservices.choosing import key_wrapper
@@ -60,9 +62,14 @@ from app.storage.upkeep import Upkeep
 from app.telemetry.audit import NoTrail, Sync, Trail
 from app.telemetry.metrics import Metrics, Reading
 from app.telemetry.observers import Several
-from app.vision.analyzer import Analyzer
+from app.vision.crew import Crew
 from app.vision.packs import MODELS, PackCatalog
+from app.vision.providers import Providers
 from app.vision.shelf import Shelf
+from app.vision.workers import Program
+
+if TYPE_CHECKING:
+    from app.vision.analyzer import Analyzer
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -114,20 +121,19 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     obey_test_faults(settings)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        # Decoders start while everything else does, and before there is a key in this process.
-        decoders = Decoders(_decoders(settings))
-        stack.callback(decoders.close)
-        # The database first: a wrong keyset is told before the models take their seconds.
+        # They start while everything else does, and before there is a key in this process.
+        eyes = open_eyes(settings, stack)
         storage = stack.enter_context(
             open_storage(settings.data, settings.database, _keyset(settings))
         )
         upkeep = Upkeep(storage.database, storage.erasures)
         upkeep.start()
         stack.callback(upkeep.stop)
-        vision = open_vision(settings)
-        stack.callback(vision.close)
+        # After the database: a wrong keyset is told before the models take their seconds.
+        eyes.ready()
+        vision = eyes.vision
         metrics.describe(version=__version__, model=vision.default_model)
-        intake = await _intake(settings, decoders, metrics, stack)
+        intake = await _intake(settings, eyes, metrics, stack)
         metrics.read(_of_storage(settings, storage, upkeep))
         services = _services(settings, storage, vision, intake, metrics, stack)
         first_key = await _first_key(storage)
@@ -163,20 +169,18 @@ async def open_workshop(settings: Settings) -> AsyncIterator[Workshop]:
     """The rooms that commands need, without those that answer. Raises `ConfigurationError`."""
     obey_test_faults(settings)
     async with AsyncExitStack() as stack:
-        decoders = Decoders(_decoders(settings))
-        stack.callback(decoders.close)
+        eyes = open_eyes(settings, stack)
         storage = stack.enter_context(
             open_storage(settings.data, settings.database, _keyset(settings))
         )
-        vision = open_vision(settings)
-        stack.callback(vision.close)
-        intake = await _intake(settings, decoders, Metrics(), stack)
+        eyes.ready()
+        intake = await _intake(settings, eyes, Metrics(), stack)
         rules = _import_rules(settings)
         # Nobody else is in this line, so nobody is refused, and nobody gives up waiting.
-        lanes = min(_workers(settings), decoders.count + settings.backlog)
+        lanes = min(_workers(settings), _decoders(settings) + settings.backlog)
         line = Line(LineLimits(lanes, room=rules.ahead, patience=_ONE_DAY, ahead=lanes))
         trail = _audit(settings, storage, stack)
-        yield _workshop(settings, storage, DetectFaces(intake, vision, line), trail, rules)
+        yield _workshop(settings, storage, DetectFaces(intake, eyes.vision, line), trail, rules)
 
 
 def _workshop(
@@ -224,16 +228,63 @@ def obey_test_faults(settings: Settings) -> None:
         Faults.parse(settings.test_faults).listen()
 
 
-def open_vision(settings: Settings) -> Analyzer:
-    """The analyzer with its default pack loaded. Raises `ConfigurationError`."""
-    return Analyzer.open(
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What opens and analyses pictures. `ready` waits until it can, or raises `ConfigurationError`.
+
+    `replaced` is how many decoders died, or were late, and have a successor.
+    """
+
+    vision: "Crew | Analyzer"
+    decoder: Decoder
+    ready: Callable[[], None]
+    replaced: Reading
+
+
+def open_eyes(settings: Settings, stack: ExitStack | AsyncExitStack) -> Eyes:
+    """Have them start; they close with the stack. Raises `ConfigurationError`."""
+    providers = settings.providers.replace(" ", "").split(",")
+    if not Providers(tuple(providers)).on_cpu:
+        return _one_process(settings, providers, stack)
+    workers = _workers(settings)
+    making = -(-_decoders(settings) // workers)
+    folders = [str(folder.resolve()) for folder in settings.model_path]
+    duties = worker.Duties(settings.model, folders, making, settings.log_level)
+    crew = Crew(
+        _catalog(settings),
+        settings.model,
+        Program(worker.__name__, duties),
+        count=workers,
+        backlog=settings.backlog,
+        making=making,
+    )
+    stack.callback(crew.close)
+    return Eyes(crew, Elsewhere(), crew.ready, lambda: crew.replaced)
+
+
+def _one_process(
+    settings: Settings, providers: Sequence[str], stack: ExitStack | AsyncExitStack
+) -> Eyes:
+    """Threads of this process: an accelerator has one copy of the weights."""
+    from app.vision.analyzer import Analyzer
+
+    decoders = Decoders(_decoders(settings))
+    stack.callback(decoders.close)
+    analyzer = Analyzer(
         _catalog(settings),
         settings.model,
         workers=_workers(settings),
         backlog=settings.backlog,
-        making=_decoders(settings),
-        providers=settings.providers.replace(" ", "").split(","),
+        making=decoders.count,
+        providers=providers,
     )
+    stack.callback(analyzer.close)
+
+    def ready() -> None:
+        analyzer.ready()
+        decoders.check()
+
+    return Eyes(analyzer, decoders, ready, lambda: decoders.replaced)
 
 
 def _catalog(settings: Settings) -> PackCatalog:
@@ -243,7 +294,7 @@ def _catalog(settings: Settings) -> PackCatalog:
 def _services(
     settings: Settings,
     storage: Storage,
-    vision: Analyzer,
+    vision: "Crew | Analyzer",
     intake: Intake,
     metrics: Metrics,
     stack: AsyncExitStack,
@@ -380,19 +431,18 @@ def _follow(
 
 
 async def _intake(
-    settings: Settings, decoders: Decoders, metrics: Metrics, stack: AsyncExitStack
+    settings: Settings, eyes: Eyes, metrics: Metrics, stack: AsyncExitStack
 ) -> Intake:
-    decoders.check()
     rules = AddressRules.of(settings.url_ports, map(str, settings.url_allow))
     downloader = Downloader(rules)
     stack.push_async_callback(downloader.aclose)
     metrics.read(
         {
-            "facereco_decoder_deaths_total": lambda: decoders.replaced,
+            "facereco_decoder_deaths_total": eyes.replaced,
             "facereco_downloads_running": lambda: downloader.running,
         }
     )
-    return Intake(downloader, decoders)
+    return Intake(downloader, eyes.decoder)
 
 
 def _of_requests(

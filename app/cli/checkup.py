@@ -9,7 +9,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -197,10 +197,11 @@ def _not_whole(installation: Installation, pack: Pack) -> str:
 def _providers(installation: Installation) -> Iterator[Outcome]:
     import onnxruntime
 
-    from app.main import open_vision
+    from app.main import open_eyes
 
     began = time.monotonic()
-    open_vision(installation.settings).close()
+    with ExitStack() as stack:
+        open_eyes(installation.settings, stack).ready()
     took = time.monotonic() - began
     names = ", ".join(onnxruntime.get_available_providers())
     yield State.OK, f"the pack loads and runs in {took:.1f} s (installed: {names})"

@@ -31,6 +31,7 @@ from app.domain.values import (
     Room,
     SpoofingCondition,
     Tenant,
+    Unopened,
     Wanted,
     new_matrix,
 )
@@ -38,6 +39,11 @@ from app.domain.values import (
 
 class Picture(Protocol):
     """A file that becomes pixels when somebody looks. Blocking: look where one may wait."""
+
+    @property
+    def unopened(self) -> Unopened | None:
+        """What another process needs to open it; None where no other can."""
+        ...
 
     def whole(self) -> Image:
         """Check and decode it: its upright pixels. Raises `ImageError` or `ImageTooSmall`."""

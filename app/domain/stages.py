@@ -67,6 +67,11 @@ def heard_by(listener: Listener | None) -> During[Listener | None]:
     return During(_LISTENER, listener)
 
 
+def listener() -> Listener | None:
+    """Who listens here, for whoever times a stage elsewhere."""
+    return _LISTENER.get()
+
+
 class StageTimes:
     """A `Listener` that remembers; several threads may tell it at a time."""
 

@@ -175,12 +175,22 @@ class ImageLimits:
     """What a revision of the contract accepts as a picture.
 
     `max_bytes` of the file, `min_side` in pixels, and `shrink_to`: the longest side in pixels a
-    picture is scaled down to (None: pictures stay as they are).
+    picture is scaled down to (None: pictures stay as they are). Where there is an `only_side`, a
+    picture has as many pixels along both.
     """
 
     max_bytes: int = 3_000_000
     min_side: int = 80
     shrink_to: int | None = None
+    only_side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A picture as a request carried it, for whoever opens it elsewhere."""
+
+    file: Base64Image | UploadedImage
+    limits: ImageLimits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,6 +244,10 @@ class Decoded:
     """A picture whose pixels are here already; satisfies `app.domain.ports.Picture`."""
 
     pixels: Image
+
+    @property
+    def unopened(self) -> None:
+        return None
 
     def glance(self) -> Glance:
         return Glance.of(self.pixels)

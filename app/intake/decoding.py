@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from app.domain.errors import ImageTooSmall
+from app.domain.errors import ImageTooSmall, InternalError, InvalidImageSize
 from app.domain.values import Glance, Image, ImageLimits
 from app.intake.header import Header, inspect
 from app.intake.pixels import LYING, Order
@@ -23,6 +23,14 @@ class Decoder(Protocol):
         ...
 
 
+class Elsewhere:
+    """Satisfies `Decoder` where pictures are opened in other processes, and none in this one."""
+
+    def decode(self, order: Order, essence: bytes) -> Image:  # noqa: ARG002 - the port's
+        """Raises `InternalError`."""
+        raise InternalError("no picture is opened in this process")
+
+
 def decode(data: bytes, limits: ImageLimits, decoder: Decoder) -> Image:
     """Upright pixels of the PNG or JPEG `data`.
 
@@ -30,6 +38,7 @@ def decode(data: bytes, limits: ImageLimits, decoder: Decoder) -> Image:
         InvalidImageFormat, InvalidImageFile: see `app.intake.header.inspect`; InvalidImageFile
             also when the pixels themselves are damaged or cut short.
         ImageTooSmall: the file is sound, but a side is under `limits.min_side`.
+        InvalidImageSize: the file is sound, but a side is not `limits.only_side`.
     """
     header = inspect(data)
     return _pixels(header, _target(_size(header), limits.shrink_to), limits, decoder)
@@ -58,6 +67,8 @@ def _pixels(
     pixels = decoder.decode(order, header.essence)
     if min(whole) < limits.min_side:
         raise ImageTooSmall
+    if limits.only_side is not None and pixels.shape[:2] != (limits.only_side, limits.only_side):
+        raise InvalidImageSize
     return pixels
 
 

@@ -13,6 +13,7 @@ from app.domain.values import (
     ImageLimits,
     ImageReference,
     ImageUrl,
+    Unopened,
     UploadedImage,
 )
 from app.intake.base64_bytes import decode_base64
@@ -42,16 +43,20 @@ class Intake:
         return UploadedImage(file)
 
     def picture(self, file: ImageReference, limits: ImageLimits) -> Picture:
-        return _File(file, limits, self._decoder)
+        return File(file, limits, self._decoder)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _File:
-    """Satisfies `Picture`."""
+class File:
+    """A picture in a file; satisfies `Picture`."""
 
     file: ImageReference
     limits: ImageLimits
     decoder: Decoder
+
+    @property
+    def unopened(self) -> Unopened | None:
+        return None if isinstance(self.file, ImageUrl) else Unopened(self.file, self.limits)
 
     def whole(self) -> Image:
         with Timed(Stage.DECODE):

@@ -1,10 +1,9 @@
 """Judging a face that the caller has cut out and aligned."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from app.domain.errors import InvalidImageSize
-from app.domain.ports import ImageSource, Picture, Vision
-from app.domain.values import Glance, Image, ImageLimits, ImageReference, SpoofingCondition
+from app.domain.ports import ImageSource, Vision
+from app.domain.values import ImageLimits, ImageReference, SpoofingCondition
 from app.services.line import Line
 
 ALIGNED_SIDE = 224
@@ -23,24 +22,7 @@ class JudgeAligned:
     ) -> bool:
         """Raises `ImageError` (`InvalidImageSize`), `SpoofingUnavailable`, `Overloaded`."""
         # A crop that is too small has the wrong size, whatever a picture's least side is.
-        limits = replace(limits, min_side=1)
+        limits = replace(limits, min_side=1, only_side=ALIGNED_SIDE)
         file = await self._images.fetch(reference, limits)
         async with self._line.turn():
-            crop = _Aligned(self._images.picture(file, limits))
-            return await self._vision.is_spoof(crop, condition)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Aligned:
-    """A picture of the size of an aligned crop. Looking raises `InvalidImageSize` if it is none."""
-
-    picture: Picture
-
-    def whole(self) -> Image:
-        image = self.picture.whole()
-        if image.shape[:2] != (ALIGNED_SIDE, ALIGNED_SIDE):
-            raise InvalidImageSize
-        return image
-
-    def glance(self) -> Glance:
-        return Glance.of(self.whole())
+            return await self._vision.is_spoof(self._images.picture(file, limits), condition)

@@ -44,9 +44,14 @@ def configure(level: str) -> None:
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_traceback)
 
 
-def of_request(request_id: str) -> During[str | None]:
+def of_request(request_id: str | None) -> During[str | None]:
     """Names the request on every line of the block, and of what the block starts."""
     return During(_REQUEST, request_id)
+
+
+def named_request() -> str | None:
+    """The request whose lines these are, if it is one's."""
+    return _REQUEST.get()
 
 
 def name_request(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:

@@ -1,34 +1,25 @@
 """Takes pictures off the event loop: one hop to a few threads, behind a bounded backlog."""
 
 import asyncio
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 import cv2
 
-from app.domain.calibration import Calibration
 from app.domain.callers import BEHIND
-from app.domain.errors import ConfigurationError, ModelUnavailable
 from app.domain.ports import Early, Picture
-from app.domain.values import (
-    Embedding,
-    Face,
-    Glance,
-    ModelVersion,
-    SpoofingCondition,
-    Wanted,
-)
+from app.domain.values import Embedding, Face, ModelVersion, SpoofingCondition, Wanted
+from app.vision.described import Described
 from app.vision.jobs import FEWEST_MAKING, Jobs
-from app.vision.manifests import Pack
+from app.vision.models import Look, Models
 from app.vision.packs import PackCatalog
-from app.vision.pipeline import Pipeline
-from app.vision.providers import Providers
-from app.vision.sessions import SessionPool
 
 
-class Analyzer:
+class Analyzer(Described):
     """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
+
+    Threads of this process do it, which is what accelerators want: one copy of the weights on the
+    device. On processors `app.vision.crew.Crew` does more.
 
     `workers` pictures are analysed at a time and `backlog` more may wait; of those that come next
     `making` are decoded meanwhile. As many beside them are for callers that come `BEHIND`, in
@@ -45,14 +36,11 @@ class Analyzer:
         making: int = FEWEST_MAKING,
         providers: Sequence[str] = ("cpu",),
     ) -> None:
+        """Raises `ConfigurationError`: the pack is unknown."""
+        super().__init__(catalog, default)
         # Requests share the cores; OpenCV must not split one of them over all.
         cv2.setNumThreads(0)
-        self._catalog = catalog
-        self._default = catalog.get(default).model_version
-        self._sessions = SessionPool(catalog, Providers(tuple(providers)))
-        self._pipelines: dict[ModelVersion, Pipeline] = {}
-        self._calibrations: dict[ModelVersion, Calibration] = {}
-        self._loading = threading.Lock()
+        self._models = Models(catalog, default, providers)
         self._jobs = Jobs(workers, backlog, making=making, name="vision")
         self._behind = Jobs(workers, backlog, making=making, name="behind", behind=True)
 
@@ -67,11 +55,10 @@ class Analyzer:
         making: int = FEWEST_MAKING,
         providers: Sequence[str] = ("cpu",),
     ) -> "Analyzer":
-        """An analyzer whose default pack is loaded and warm.
+        """An analyzer that is ready.
 
         Raises:
-            ConfigurationError: the pack is unknown, or one of its files or of the `providers`
-                cannot be used.
+            ConfigurationError: the pack is unknown, or see `ready`.
         """
         analyzer = cls(
             catalog,
@@ -81,14 +68,17 @@ class Analyzer:
             making=making,
             providers=providers,
         )
-        pack = catalog.get(default)
-        analyzer._calibrations[pack.model_version] = catalog.table(pack).calibration
-        analyzer._load(pack)
+        analyzer.ready()
         return analyzer
 
-    @property
-    def default_model(self) -> ModelVersion:
-        return self._default
+    def ready(self) -> None:
+        """Have the default pack loaded and warm.
+
+        Raises:
+            ConfigurationError: one of its files or of the `providers` cannot be used.
+        """
+        self.read_default_table()
+        self._models.load_default()
 
     async def analyze(
         self,
@@ -99,42 +89,23 @@ class Analyzer:
         early: Early | None = None,
     ) -> list[Face]:
         """Faces of `picture`, largest first; a caller that stops waiting leaves the queue."""
-        pack, jobs = self._catalog.by_version(model or self._default), self._jobs_of_caller()
+        self._catalog.by_version(model or self._default)  # raises what there is to raise
         heard = _on_this_loop(early) if early else None
-
-        # What gives a photo of a photo away may be small.
-        if not wanted.spoofing:
-
-            def at_a_glance(seen: Glance) -> list[Face] | None:
-                pipeline = self._pipeline(pack)
-                if seen.is_whole:
-                    return pipeline.analyze(seen.pixels, wanted, heard)
-                return pipeline.glance(seen, wanted, heard)
-
-            faces = await jobs.submit(picture.glance, at_a_glance)
+        jobs, look = (
+            self._jobs_of_caller(),
+            Look(lambda: self._models.pipeline(model), wanted, heard),
+        )
+        if look.glances:
+            faces = await jobs.submit(picture.glance, look.at_a_glance)
             if faces is not None:
                 return faces
-        return await jobs.submit(
-            picture.whole, lambda image: self._pipeline(pack).analyze(image, wanted, heard)
-        )
+        return await jobs.submit(picture.whole, look.at_all_of_it)
 
     async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop is of no live face, as the default pack judges it."""
-        pack, jobs = self._catalog.by_version(self._default), self._jobs_of_caller()
-        return await jobs.submit(
-            crop.whole, lambda image: self._pipeline(pack).is_spoof(image, condition)
+        return await self._jobs_of_caller().submit(
+            crop.whole, lambda image: self._models.pipeline().is_spoof(image, condition)
         )
-
-    @property
-    def detects_spoofing(self) -> bool:
-        return self._catalog.by_version(self._default).spoofing_points is not None
-
-    def calibration(self, model: ModelVersion) -> Calibration:
-        if model not in self._calibrations:
-            pack = self._catalog.by_version(model)
-            with _or_unavailable():
-                self._calibrations[model] = self._catalog.table(pack).calibration
-        return self._calibrations[model]
 
     def close(self) -> None:
         """Finish what runs, drop what waits."""
@@ -143,22 +114,6 @@ class Analyzer:
 
     def _jobs_of_caller(self) -> Jobs:
         return self._behind if BEHIND.get() else self._jobs
-
-    def _pipeline(self, pack: Pack) -> Pipeline:
-        pipeline = self._pipelines.get(pack.model_version)
-        if pipeline is None:
-            with _or_unavailable():
-                pipeline = self._load(pack)
-        return pipeline
-
-    def _load(self, pack: Pack) -> Pipeline:
-        """The pack's pipeline; only the first of several callers loads it."""
-        with self._loading:
-            if pack.model_version not in self._pipelines:
-                pipeline = Pipeline.open(pack, self._sessions)
-                pipeline.warm_up()
-                self._pipelines[pack.model_version] = pipeline
-            return self._pipelines[pack.model_version]
 
 
 def _on_this_loop(early: Early) -> Early:
@@ -170,12 +125,3 @@ def _on_this_loop(early: Early) -> Early:
             loop.call_soon_threadsafe(early, embedding)
 
     return tell
-
-
-@contextmanager
-def _or_unavailable() -> Iterator[None]:
-    """A pack that cannot be loaded while serving is the server's fault, not a reason to stop."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ModelUnavailable from error

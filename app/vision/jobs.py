@@ -10,12 +10,13 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from app.domain.callers import CALLER
 from app.domain.errors import WorkersBusy
 
 Answer = TypeVar("Answer")
+Answers = TypeVar("Answers", contravariant=True)
 Material = TypeVar("Material")
 Thing = TypeVar("Thing")
 
@@ -45,11 +46,21 @@ class Turns(Generic[Thing]):
         self._turns += 1
         self._last_turn[tenant] = self._turns
 
-    def following(self) -> Thing | None:
-        """Whose turn it is, now at work; None when nothing waits."""
+    def next_tenant(self) -> int | None:
+        """Whose turn it is; None when nothing waits."""
         if not self._waiting:
             return None
-        tenant = min(self._waiting, key=lambda t: (self._working[t], self._last_turn.get(t, 0)))
+        return min(self._waiting, key=lambda t: (self._working[t], self._last_turn.get(t, 0)))
+
+    def is_new(self, tenant: int) -> bool:
+        """Whether nothing of this tenant's is at work."""
+        return not self._working[tenant]
+
+    def following(self) -> Thing | None:
+        """Whose turn it is, now at work; None when nothing waits."""
+        tenant = self.next_tenant()
+        if tenant is None:
+            return None
         queue = self._waiting[tenant]
         thing = queue.popleft()
         if not queue:
@@ -72,6 +83,23 @@ class Turns(Generic[Thing]):
         return left
 
 
+class Ending(Protocol[Answers]):
+    """Who waits for a job. Told in the thread that the job ends in."""
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+    def succeed(self, answer: Answers) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+    def cancel(self) -> None:
+        """Nobody will do it."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class _Job(Generic[Material, Answer]):
     """Something to do for a tenant, in two steps, in the context of its request."""
@@ -80,46 +108,62 @@ class _Job(Generic[Material, Answer]):
     context: Context
     make_ready: Callable[[], Material]
     work: Callable[[Material], Answer]
-    loop: asyncio.AbstractEventLoop
-    answer: "asyncio.Future[Answer]"
+    ending: Ending[Answer]
     material: Material | None = None
 
     def prepare(self) -> bool:
         """The first step. Whether the second is to follow."""
-        if self.answer.done():  # nobody waits any more
+        if self.ending.is_left:
             return False
         try:
             self.material = self.context.run(self.make_ready)
         except BaseException as error:  # noqa: BLE001 - whoever waits hears of it, whatever it is
-            self._tell(self._fail, error)
+            self.ending.fail(error)
             return False
         return True
 
     def run(self) -> None:
         """The second step, with what the first one made."""
         material, self.material = cast("Material", self.material), None
-        if self.answer.done():
+        if self.ending.is_left:
             return
         try:
             answer = self.context.run(self.work, material)
         except BaseException as error:  # noqa: BLE001 - as above
-            self._tell(self._fail, error)
+            self.ending.fail(error)
         else:
-            self._tell(self._succeed, answer)
+            self.ending.succeed(answer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OnLoop(Generic[Answer]):
+    """Satisfies `Ending` with a future of an event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    answer: "asyncio.Future[Answer]"
+
+    @property
+    def is_left(self) -> bool:
+        return self.answer.done()
+
+    def succeed(self, answer: Answer) -> None:
+        self._tell(self._set_result, answer)
+
+    def fail(self, error: BaseException) -> None:
+        self._tell(self._set_exception, error)
 
     def cancel(self) -> None:
-        """Nobody will do it."""
         self._tell(lambda _: self.answer.cancel(), None)
 
     def _tell(self, how: Callable[[Any], object], what: object) -> None:
         with suppress(RuntimeError):  # the loop has ended: there is nobody to tell
             self.loop.call_soon_threadsafe(how, what)
 
-    def _succeed(self, answer: Answer) -> None:
+    def _set_result(self, answer: Answer) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
 
-    def _fail(self, error: BaseException) -> None:
+    def _set_exception(self, error: BaseException) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
 
@@ -161,7 +205,7 @@ class _Threads:
         with self._choosing:
             left = self._turns.drain()
         for job in left:
-            job.cancel()
+            job.ending.cancel()
         for _ in self._started:
             self._calls.put(None)
         for thread in self._started:
@@ -222,10 +266,18 @@ class Jobs:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         answer.add_done_callback(lambda _: self._room.release())
-        # The caller's context goes along, so that stages and log lines find their request.
-        job = _Job(CALLER.get().tenant, copy_context(), make_ready, work, loop, answer)
-        self._making.take(job)
+        self.take(make_ready, work, _OnLoop(loop, answer))
         return answer
+
+    def take(
+        self,
+        make_ready: Callable[[], Material],
+        work: Callable[[Material], Answer],
+        ending: Ending[Answer],
+    ) -> None:
+        """The same without a bound and without an event loop: `ending` is told."""
+        # The caller's context goes along, so that stages and log lines find their request.
+        self._making.take(_Job(CALLER.get().tenant, copy_context(), make_ready, work, ending))
 
     def close(self) -> None:
         """Finish what runs, drop what waits."""

@@ -1,0 +1,332 @@
+"""Analyses pictures in processes of their own, one for each core.
+
+Threads of one process share Python's lock: two of them do a twelfth less than two processes, eight
+far less, and the event loop waits for all of them.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from app.domain.callers import BEHIND, CALLER
+from app.domain.errors import ConfigurationError, FaceError, InternalError, WorkersBusy
+from app.domain.ports import Early, Picture
+from app.domain.stages import Listener, listener
+from app.domain.values import Face, ModelVersion, SpoofingCondition, Wanted
+from app.telemetry import logs
+from app.vision.described import Described
+from app.vision.jobs import Turns
+from app.vision.letters import (
+    Analysis,
+    Ended,
+    Errand,
+    Judgement,
+    Kind,
+    embedding_of,
+    error_of,
+    faces_of,
+    tell,
+)
+from app.vision.packs import PackCatalog
+from app.vision.workers import Program, Worker, WorkerGone
+
+log = structlog.get_logger(__name__)
+
+_TRIES = 2  # of an errand: a process that ends with it may have ended because of it
+_PATIENCE = 5.0  # seconds from a start that failed to the next
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """An errand, and who waits for it."""
+
+    errand: Errand
+    answer: "asyncio.Future[Any]"
+    early: Early | None
+    listener: Listener | None
+    tries: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A worker's place: who works there now, and what at. One is only started when it is needed."""
+
+    slots: int  # for each of the two tiers
+    worker: Worker | None = None
+    jobs: dict[int, _Job] = field(default_factory=dict)  # by slot, in the order they were given
+    deaths: int = 0  # of the worker's decoders
+
+    def busy(self, *, behind: bool) -> int:
+        """Errands of a tier that are here."""
+        return sum(job.errand.behind is behind for job in self.jobs.values())
+
+    @property
+    def is_ready(self) -> bool:
+        return self.worker is not None and self.worker.is_ready
+
+    def free_slot(self, *, behind: bool) -> int:
+        """A slot of a tier that has one."""
+        first = self.slots if behind else 0
+        return next(slot for slot in range(first, first + self.slots) if slot not in self.jobs)
+
+
+class Crew(Described):
+    """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
+
+    Up to `count` processes run `program`. Each works at one picture and has `making` more, which it
+    makes ready meanwhile; `backlog` more pictures may wait beside the `count`. The same again for
+    callers that come `BEHIND`, in threads of those processes that run when the others leave time.
+
+    The first process starts with the crew. The others start when there is more to do than those
+    that are there have hands for, and stay.
+    """
+
+    def __init__(
+        self,
+        catalog: PackCatalog,
+        default: str,
+        program: Program,
+        *,
+        count: int,
+        backlog: int,
+        making: int = 1,
+    ) -> None:
+        """Raises `ConfigurationError`: the pack is unknown."""
+        super().__init__(catalog, default)
+        self._program, self._room, self._making = program, count + backlog, making
+        # One at work, `making` made ready, one of a tenant that shall not wait for those.
+        self._seats = [_Seat(slots=making + 2) for _ in range(count)]
+        self._turns: dict[bool, Turns[_Job]] = {False: Turns(), True: Turns()}
+        self._held = {False: 0, True: 0}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._past_deaths = 0  # of decoders of processes that have ended
+        self._failed_at = -_PATIENCE
+        self._start(self._seats[0])
+
+    def ready(self) -> None:
+        """Wait until the first process can work.
+
+        Raises:
+            ConfigurationError: the default pack cannot be used, or no process can be started.
+        """
+        self.read_default_table()
+        worker = self._seats[0].worker
+        if worker is None:
+            raise ConfigurationError("the system starts no process for the models")
+        try:
+            worker.wait_until_ready()
+        except WorkerGone as gone:
+            raise ConfigurationError(f"the process for the models ends: {gone}") from None
+
+    @property
+    def replaced(self) -> int:
+        """How many decoders died, or were late, and have a successor."""
+        return self._past_deaths + sum(seat.deaths for seat in self._seats)
+
+    async def analyze(
+        self,
+        picture: Picture,
+        wanted: Wanted,
+        model: ModelVersion | None = None,
+        *,
+        early: Early | None = None,
+    ) -> list[Face]:
+        """Faces of `picture`, largest first; a caller that stops waiting leaves the queue."""
+        self._catalog.by_version(model or self._default)  # raises what there is to raise
+        asked = Analysis(wanted, model, early is not None)
+        return faces_of(await self._submit(picture, analysis=asked, early=early))
+
+    async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
+        """Whether an aligned crop is of no live face, as the default pack judges it."""
+        return bool(await self._submit(crop, judgement=Judgement(condition)))
+
+    def close(self) -> None:
+        """End every process. What they are at is lost."""
+        for seat in self._seats:
+            if seat.worker is not None:
+                self._unheard(seat.worker)
+                seat.worker.end()
+                seat.worker = None
+        for turns in self._turns.values():
+            for job in turns.drain():
+                job.answer.cancel()
+
+    async def _submit(
+        self,
+        picture: Picture,
+        *,
+        analysis: Analysis | None = None,
+        judgement: Judgement | None = None,
+        early: Early | None = None,
+    ) -> Any:  # noqa: ANN401 - it is what JSON may be
+        """What a worker answers. Raises `WorkersBusy` without room."""
+        behind, unopened = BEHIND.get(), picture.unopened
+        if unopened is None:
+            raise InternalError("a picture that no other process can open")
+        if self._held[behind] >= self._room:
+            raise WorkersBusy
+        loop = asyncio.get_running_loop()
+        self._attach(loop)
+        tenant, heard = CALLER.get().tenant, listener()
+        errand = Errand(
+            unopened, analysis, judgement, tenant, logs.named_request(), behind, heard is not None
+        )
+        job = _Job(errand, loop.create_future(), early, heard)
+        self._held[behind] += 1
+        self._turns[behind].wait(tenant, job)
+        try:
+            self._hand_out(behind=behind)
+            return await job.answer
+        finally:
+            self._held[behind] -= 1
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear the workers on this loop from now on."""
+        if self._loop is loop:
+            return
+        self._loop = loop
+        for seat in self._seats:
+            if seat.worker is not None:
+                loop.add_reader(seat.worker.fileno(), self._hear, seat, seat.worker)
+
+    def _unheard(self, worker: Worker) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(worker.fileno())
+
+    def _hand_out(self, *, behind: bool) -> None:
+        """Give what waits to those who have a hand for it."""
+        turns = self._turns[behind]
+        while (tenant := turns.next_tenant()) is not None:
+            seat = self._freest(behind=behind, newcomer=turns.is_new(tenant))
+            if seat is None or seat.busy(behind=behind):
+                self._start_another()
+            if seat is None:
+                self._give_up(turns)
+                return
+            job = turns.following()
+            if job is None or job.answer.done():  # nobody waits any more
+                turns.end(tenant)
+            else:
+                self._give(seat, job)
+
+    def _freest(self, *, behind: bool, newcomer: bool) -> _Seat | None:
+        """The seat with the least to do that takes one more."""
+        ready = [seat for seat in self._seats if seat.is_ready]
+        seat = min(ready, key=lambda seat: seat.busy(behind=behind), default=None)
+        if seat is None or seat.busy(behind=behind) >= seat.slots - (not newcomer):
+            return None
+        return seat
+
+    def _give(self, seat: _Seat, job: _Job) -> None:
+        worker, slot = seat.worker, seat.free_slot(behind=job.errand.behind)
+        seat.jobs[slot] = job
+        job.tries += 1
+        try:
+            if worker is not None:
+                worker.give(slot, job.errand)
+        except FaceError as error:
+            self._finish(seat, slot, error=error)
+        except WorkerGone as gone:
+            self._lose(seat, gone)
+
+    def _hear(self, seat: _Seat, worker: Worker) -> None:
+        try:
+            for slot, kind, told in worker.heard():
+                self._obey(seat, worker, slot, kind, told)
+        except WorkerGone as gone:
+            self._lose(seat, gone)
+        except ConfigurationError as error:  # its files have changed since the first one started
+            self._lose(seat, WorkerGone(str(error)))
+
+    def _obey(self, seat: _Seat, worker: Worker, slot: int, kind: Kind, told: Any) -> None:  # noqa: ANN401 - as above
+        if kind is Kind.EARLY:
+            job = seat.jobs.get(slot)
+            if job is not None and job.early is not None and not job.answer.done():
+                job.early(embedding_of(told))
+        elif kind in (Kind.DONE, Kind.FAILED):
+            self._end(seat, slot, kind, Ended(**told))
+        else:
+            worker.note(kind, told)
+            for behind in self._turns:
+                self._hand_out(behind=behind)
+
+    def _end(self, seat: _Seat, slot: int, kind: Kind, told: Ended) -> None:
+        seat.deaths, job = told.deaths, seat.jobs[slot]
+        if job.listener is not None:
+            tell(told.told, job.listener)
+        error = error_of(*told.what) if kind is Kind.FAILED else None
+        self._finish(seat, slot, told.what, error)
+        self._hand_out(behind=job.errand.behind)
+
+    def _finish(
+        self, seat: _Seat, slot: int, answer: object = None, error: FaceError | None = None
+    ) -> None:
+        job = seat.jobs.pop(slot)
+        if seat.worker is not None:
+            seat.worker.free(slot)
+        self._turns[job.errand.behind].end(job.errand.tenant)
+        if job.answer.done():
+            return
+        if error is not None:
+            job.answer.set_exception(error)
+        else:
+            job.answer.set_result(answer)
+
+    def _lose(self, seat: _Seat, gone: WorkerGone) -> None:
+        """Another process takes the place of one that ended; what it had made ready is done there.
+
+        What it was at is lost: it may have ended because of that.
+        """
+        worker, seat.worker = seat.worker, None
+        if worker is None:
+            return
+        self._unheard(worker)
+        worker.kill()
+        self._past_deaths, seat.deaths = self._past_deaths + seat.deaths, 0
+        log.warning("worker replaced", reason=str(gone))
+        lost, seat.jobs = list(seat.jobs.values()), {}
+        at_work = {job.errand.behind: job for job in reversed(lost)}
+        for job in lost:
+            self._turns[job.errand.behind].end(job.errand.tenant)
+            if job is at_work[job.errand.behind] or job.tries >= _TRIES:
+                _fail(job)
+            else:
+                self._turns[job.errand.behind].wait(job.errand.tenant, job)
+        if worker.is_ready:
+            self._start(seat)
+        else:
+            self._failed_at = time.monotonic()
+        for behind in self._turns:
+            self._hand_out(behind=behind)
+
+    def _start(self, seat: _Seat) -> None:
+        try:
+            seat.worker = Worker(self._program, 2 * seat.slots)
+        except OSError as error:
+            log.warning("no worker can be started", reason=error.strerror)
+            self._failed_at = time.monotonic()
+            return
+        if self._loop is not None:
+            self._loop.add_reader(seat.worker.fileno(), self._hear, seat, seat.worker)
+
+    def _start_another(self) -> None:
+        """Where there is room for one more process, and none failed to start a moment ago."""
+        if time.monotonic() < self._failed_at + _PATIENCE:
+            return
+        seat = next((seat for seat in self._seats if seat.worker is None), None)
+        if seat is not None:
+            self._start(seat)
+
+    def _give_up(self, turns: Turns[_Job]) -> None:
+        """Where no process is there or to come, nobody shall wait for one."""
+        if all(seat.worker is None for seat in self._seats):
+            for job in turns.drain():
+                _fail(job)
+
+
+def _fail(job: _Job) -> None:
+    if not job.answer.done():
+        job.answer.set_exception(InternalError())

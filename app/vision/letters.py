@@ -1,0 +1,209 @@
+"""What the server and the processes that analyse pictures write to each other.
+
+All of it is JSON, but for the file of a picture, which lies behind its errand in memory that both
+share. Nothing that is read can run: a worker is near to the pictures of strangers.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.domain import errors
+from app.domain.errors import FaceError, InternalError
+from app.domain.quality import Quality, QualityLevel
+from app.domain.stages import Listener, Stage
+from app.domain.values import (
+    Base64Image,
+    Box,
+    Eligibility,
+    Embedding,
+    Face,
+    ImageLimits,
+    ModelVersion,
+    Orientation,
+    Point,
+    SpoofingCondition,
+    Unopened,
+    UploadedImage,
+    Wanted,
+)
+
+CALL = struct.Struct("<III")
+"""To a worker: the slot of the shared memory with an errand, the bytes of its JSON and its file."""
+HEAD = struct.Struct("<III")
+"""From a worker: the slot of an errand, what is told of it (`Kind`), and the bytes that follow."""
+SLOT = 24 * 1024 * 1024
+"""Bytes of an errand at most: 16 MB of a file in base64, and what goes with it."""
+
+
+class Kind(IntEnum):
+    """What a worker tells."""
+
+    READY = 0
+    REFUSED = 1  # why it cannot work, a text
+    EARLY = 2  # the first face's vector
+    DONE = 3  # `Ended` with the answer
+    FAILED = 4  # `Ended` with the name and the detail of an error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """Find the faces of a picture. `early` says whether the first vector is to be told at once."""
+
+    wanted: Wanted
+    model: ModelVersion | None
+    early: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """Say whether an aligned crop is of no live face."""
+
+    condition: SpoofingCondition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Errand:
+    """What to do with which picture, and for whom.
+
+    `behind` says whether it waits for what others leave of the machine, `timed` whether anybody
+    listens to its stages.
+    """
+
+    picture: Unopened
+    analysis: Analysis | None
+    judgement: Judgement | None
+    tenant: int
+    request: str | None
+    behind: bool
+    timed: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """How an errand ended: with what, after which stages.
+
+    `told` are stages by name with the readings of the clock when each began and ended. `deaths` is
+    how many decoders the process has had to replace.
+    """
+
+    what: Any
+    told: list[tuple[str, float, float]]
+    deaths: int
+
+
+def written(errand: Errand) -> tuple[bytes, bytes]:
+    """An errand as JSON, and the file of its picture."""
+    file = errand.picture.file
+    is_text = isinstance(file, Base64Image)
+    content = file.text.encode() if isinstance(file, Base64Image) else file.data
+    plain = {
+        "text": is_text,
+        "limits": errand.picture.limits,
+        "analysis": errand.analysis,
+        "judgement": errand.judgement,
+        "tenant": errand.tenant,
+        "request": errand.request,
+        "behind": errand.behind,
+        "timed": errand.timed,
+    }
+    return orjson.dumps(plain), content
+
+
+def read(plain: memoryview, content: memoryview) -> Errand:
+    """What `written` was given."""
+    told = orjson.loads(plain)
+    file = Base64Image(str(content, "utf-8")) if told["text"] else UploadedImage(bytes(content))
+    analysis, judgement = told["analysis"], told["judgement"]
+    return Errand(
+        Unopened(file, ImageLimits(**told["limits"])),
+        _analysis(**analysis) if analysis else None,
+        Judgement(SpoofingCondition(judgement["condition"])) if judgement else None,
+        told["tenant"],
+        told["request"],
+        told["behind"],
+        told["timed"],
+    )
+
+
+def _analysis(wanted: Mapping[str, Any], model: str | None, *, early: bool) -> Analysis:
+    eligible, spoofing = wanted["eligible"], wanted["spoofing"]
+    asked = Wanted(
+        **{
+            **wanted,
+            "eligible": _eligibility(**eligible) if eligible else None,
+            "spoofing": SpoofingCondition(spoofing) if spoofing else None,
+        }
+    )
+    return Analysis(asked, ModelVersion(model) if model else None, early)
+
+
+def _eligibility(min_side: int, max_angle: float, quality: str) -> Eligibility:
+    return Eligibility(min_side, max_angle, QualityLevel(quality))
+
+
+def packed(plain: object) -> bytes:
+    """Values of the domain as JSON."""
+    return orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def unpacked(data: bytes | memoryview) -> Any:  # noqa: ANN401 - it is what JSON may be
+    """The same again, as far as JSON knows it. Raises `ValueError`."""
+    return orjson.loads(data)
+
+
+def faces_of(told: Sequence[Mapping[str, Any]]) -> list[Face]:
+    """Faces that were packed."""
+    return [_face(**face) for face in told]
+
+
+def embedding_of(told: Sequence[float]) -> Embedding:
+    """A vector that was packed, to the bit."""
+    return np.array(told, np.float32)
+
+
+def _face(
+    box: Mapping[str, float],
+    landmarks: Sequence[Mapping[str, float]],
+    orientation: Mapping[str, float] | None,
+    embedding: Sequence[float] | None,
+    quality: Mapping[str, float] | None,
+    objections: Sequence[str],
+    **others: Any,  # noqa: ANN401 - numbers and flags, as they are
+) -> Face:
+    left_eye, right_eye, nose, left_mouth, right_mouth = (Point(**at) for at in landmarks)
+    return Face(
+        box=Box(**box),
+        landmarks=(left_eye, right_eye, nose, left_mouth, right_mouth),
+        orientation=Orientation(**orientation) if orientation else None,
+        embedding=None if embedding is None else np.array(embedding, np.float32),
+        quality=Quality(**quality) if quality else None,
+        objections=tuple(objections),
+        **others,
+    )
+
+
+def tell(told: Sequence[tuple[str, float, float]], listener: Listener) -> None:
+    """Tell `listener` what was timed elsewhere: all processes of a machine share the clock."""
+    for name, began, ended in told:
+        listener(Stage(name), began, ended)
+
+
+def named(error: BaseException) -> tuple[str, str]:
+    """An error's name and detail; of one that nobody foresaw only that it happened."""
+    if isinstance(error, FaceError) and getattr(errors, type(error).__name__, None) is type(error):
+        return type(error).__name__, error.detail
+    return InternalError.__name__, InternalError.detail
+
+
+def error_of(name: str, detail: str) -> FaceError:
+    """What `named` was given."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, FaceError):
+        return kind(detail)
+    return InternalError(detail)

@@ -1,0 +1,208 @@
+"""What a process does that analyses pictures for a server: takes errands, tells what it found."""
+
+import mmap
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import structlog
+
+from app.domain.callers import CALLER, Caller
+from app.domain.contexts import During
+from app.domain.errors import ConfigurationError, FaceError
+from app.domain.ports import Picture
+from app.domain.stages import StageTimes, heard_by
+from app.domain.values import Embedding, Face, Unopened
+from app.telemetry import logs
+from app.vision.jobs import Jobs
+from app.vision.letters import (
+    CALL,
+    HEAD,
+    SLOT,
+    Analysis,
+    Ended,
+    Errand,
+    Kind,
+    named,
+    packed,
+    read,
+    unpacked,
+)
+from app.vision.models import Look, Models
+
+log = structlog.get_logger(__name__)
+
+
+class Line:
+    """The worker's end of the socket, and the memory it shares with the server.
+
+    Raises `EOFError` when the server has gone.
+    """
+
+    def __init__(self, descriptor: int, shared: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._memory = mmap.mmap(shared, os.fstat(shared).st_size)
+        os.close(shared)
+        self._telling = threading.Lock()
+
+    def duties(self) -> dict[str, Any]:
+        """What the server says first of all."""
+        _, length, _ = CALL.unpack(self._exactly(CALL.size))
+        told: dict[str, Any] = unpacked(self._exactly(length))
+        return told
+
+    def errand(self) -> tuple[int, Errand]:
+        """The next errand and its slot."""
+        slot, plain, file = CALL.unpack(self._exactly(CALL.size))
+        lying = memoryview(self._memory)[slot * SLOT :]
+        return slot, read(lying[:plain], lying[plain : plain + file])
+
+    def tell(self, slot: int, kind: Kind, plain: object = None) -> None:
+        """Tell the server."""
+        data = packed(plain)
+        with self._telling:
+            try:
+                self._socket.sendall(HEAD.pack(slot, kind, len(data)) + data)
+            except OSError:
+                raise EOFError from None
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = self._socket.recv(count - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Desk:
+    """What errands are done with.
+
+    `open` is for what came unopened; `deaths` tells how many decoders had to be replaced.
+    """
+
+    line: Line
+    open: Callable[[Unopened], Picture]
+    models: Models
+    jobs: Jobs
+    behind: Jobs
+    deaths: Callable[[], int]
+
+    def work(self, check: Callable[[], None]) -> None:
+        """Take errands once `check` found all else in order, until the server has gone."""
+        # Requests share the cores; OpenCV must not split one of them over all.
+        cv2.setNumThreads(0)
+        try:
+            self.models.load_default()
+            check()
+        except ConfigurationError as error:
+            self.line.tell(0, Kind.REFUSED, str(error))
+            return
+        self.line.tell(0, Kind.READY)
+        while True:
+            slot, errand = self.line.errand()
+            _begin(self, slot, errand)
+
+
+def left_alone() -> None:
+    """Whoever stops the server stops it gracefully: it still needs those who work for it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _begin(desk: Desk, slot: int, errand: Errand) -> None:
+    times = StageTimes()
+    with (
+        During(CALLER, Caller(errand.tenant)),
+        logs.of_request(errand.request),
+        heard_by(times if errand.timed else None),
+    ):
+        jobs = desk.behind if errand.behind else desk.jobs
+        answers = _Answers(desk, slot, times, copy_context())
+        picture, judgement = desk.open(errand.picture), errand.judgement
+        if errand.analysis is not None:
+            _analyse(jobs, picture, errand.analysis, answers)
+        elif judgement is not None:
+            pipeline, condition = desk.models.pipeline, judgement.condition
+            jobs.take(picture.whole, lambda crop: pipeline().is_spoof(crop, condition), answers)
+
+
+def _analyse(jobs: Jobs, picture: Picture, asked: Analysis, answers: "_Answers") -> None:
+    early = answers.tell_early if asked.early else None
+    look = Look(lambda: answers.desk.models.pipeline(asked.model), asked.wanted, early)
+    found = _Found(answers, lambda: jobs.take(picture.whole, look.at_all_of_it, found))
+    if look.glances:
+        jobs.take(picture.glance, look.at_a_glance, found)
+    else:
+        jobs.take(picture.whole, look.at_all_of_it, found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """Satisfies `app.vision.jobs.Ending`: tells the server, once, how an errand ended."""
+
+    desk: Desk
+    slot: int
+    times: StageTimes
+    context: Context
+
+    @property
+    def is_left(self) -> bool:
+        return False  # the server knows, and sends nothing that nobody waits for
+
+    def tell_early(self, embedding: Embedding) -> None:
+        """Tell the first face's vector before the rest is known."""
+        self.desk.line.tell(self.slot, Kind.EARLY, embedding)
+
+    def succeed(self, answer: object) -> None:
+        self._tell(Kind.DONE, answer)
+
+    def fail(self, error: BaseException) -> None:
+        if not isinstance(error, FaceError):
+            way = logs.way(error.__traceback__)
+            kind, place = type(error).__name__, way[-1] if way else "unknown"
+            # The type and the place tell enough; messages and locals may hold what was sent.
+            self.context.run(log.error, "unexpected error", kind=kind, place=place)
+        self._tell(Kind.FAILED, named(error))
+
+    def cancel(self) -> None:
+        """Nobody is told: the server has gone."""
+
+    def _tell(self, kind: Kind, what: object) -> None:
+        told = [(stage.value, began, ended) for stage, began, ended in self.times.told]
+        self.desk.line.tell(self.slot, kind, Ended(what, told, self.desk.deaths()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Satisfies `app.vision.jobs.Ending` with faces.
+
+    `look_again` is for a glance that showed too little.
+    """
+
+    answers: _Answers
+    look_again: Callable[[], None]
+
+    @property
+    def is_left(self) -> bool:
+        return self.answers.is_left
+
+    def succeed(self, faces: list[Face] | None) -> None:
+        if faces is None:
+            self.answers.context.run(self.look_again)
+        else:
+            self.answers.succeed(faces)
+
+    def fail(self, error: BaseException) -> None:
+        self.answers.fail(error)
+
+    def cancel(self) -> None:
+        self.answers.cancel()

@@ -1,0 +1,67 @@
+"""A process that opens and analyses pictures for a server: what `app.vision.crew` starts."""
+
+import resource
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.domain.values import Unopened
+from app.intake import decoder
+from app.intake.decoders import Decoders
+from app.intake.images import File
+from app.telemetry import logs
+
+if TYPE_CHECKING:
+    from app.vision.working import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What a worker is told first: the pack to have ready, and where others lie.
+
+    `making` pictures are made ready at a time, each by a process that runs `decoder`.
+    """
+
+    default: str
+    folders: Sequence[str]
+    making: int
+    log_level: str
+    decoder: str = decoder.__name__
+
+
+def main() -> None:
+    """Work until the server has gone; the place is told on the command line."""
+    # The server knows this module for its duties alone, and does not load what networks need.
+    from app.vision.working import Line, left_alone
+
+    left_alone()
+    # No core dump: it would hold vectors and pictures in clear.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(EOFError):
+        _work(Line(*map(int, sys.argv[1:])))
+
+
+def _work(line: "Line") -> None:
+    from app.vision.jobs import Jobs
+    from app.vision.models import Models
+    from app.vision.packs import MODELS, PackCatalog
+    from app.vision.working import Desk
+
+    duties = Duties(**line.duties())
+    logs.configure(duties.log_level)
+    decoders = Decoders(duties.making, program=duties.decoder)
+    models = Models(
+        PackCatalog(MODELS, [Path(folder) for folder in duties.folders]), duties.default
+    )
+    jobs, behind = (
+        Jobs(1, 0, making=duties.making, name=name, behind=name == "behind")
+        for name in ("vision", "behind")
+    )
+
+    def opened(picture: Unopened) -> File:
+        return File(picture.file, picture.limits, decoders)
+
+    Desk(line, opened, models, jobs, behind, lambda: decoders.replaced).work(decoders.check)
