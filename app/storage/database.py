@@ -31,6 +31,7 @@ from app.domain.errors import ConfigurationError, StoreUnavailable
 from app.domain.stages import Stage, Timed
 from app.storage.reading import Glances, Lookup, ReaderThreads, Values
 from app.storage.trips import Trips
+from app.storage.writing import WriterThread
 
 if TYPE_CHECKING:
     import psycopg
@@ -109,8 +110,10 @@ class Database:
         self._readers = ReaderThreads(self._read_engine, threads)
         self._glances = Glances(self._read_engine) if self.is_sqlite else None
         self._trips = None if self.is_sqlite else Trips(self.read)
-        # SQLite has one writer at a time: a queue in front of it is fairer than its busy waiting.
-        self._writers = ThreadPoolExecutor(1 if self.is_sqlite else threads, "database-write")
+        self._writer = WriterThread(self._write_engine) if self.is_sqlite else None
+        self._writers = (
+            self._writer.pool if self._writer else ThreadPoolExecutor(threads, "database-write")
+        )
 
     async def read(self, work: Work[T]) -> T:
         return await _in_thread(self._readers.pool, self._read_here, work)
@@ -130,7 +133,7 @@ class Database:
         return await _in_thread(self._readers.pool, self.snapshot_now, work)
 
     async def write(self, work: Work[T]) -> T:
-        return await _in_thread(self._writers, self.write_now, work)
+        return await _in_thread(self._writers, self._write_here, work)
 
     def _read_here(self, work: Work[T]) -> T:
         with translated():
@@ -143,8 +146,19 @@ class Database:
         return _transaction(self._snapshot_engine, work)
 
     def write_now(self, work: Work[T]) -> T:
-        try:
+        with self._noticed():
             return _transaction(self._write_engine, work)
+
+    def _write_here(self, work: Work[T]) -> T:
+        if self._writer is None:
+            return self.write_now(work)
+        with self._noticed(), translated():
+            return self._writer.write(work)
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
         except StoreUnavailable:
             self.has_failed = True
             raise
@@ -189,6 +203,8 @@ class Database:
         self._readers.close()
         if self._glances is not None:
             self._glances.close()
+        if self._writer is not None:
+            self._writer.close()
         self._writers.shutdown()
         self.engine.dispose()
 

@@ -91,6 +91,16 @@ _CHANGE_GROUP = (
     .where(groups.c.row == bindparam("group_row"))
     .values(version=bindparam("new_version"), face_count=bindparam("new_count"))
 )
+# Locks and changes at once, where all fit.
+_GROW_GROUP = (
+    update(groups)
+    .where(
+        groups.c.row == bindparam("group_row"),
+        groups.c.face_count <= bindparam("quota") - bindparam("added"),
+    )
+    .values(version=groups.c.version + 1, face_count=groups.c.face_count + bindparam("added"))
+    .returning(groups.c.version, groups.c.face_count, *_KEY)
+)
 _KNOWN = {
     by: select(faces.c[by.value]).where(
         faces.c.group_row == bindparam("group_row"),
@@ -180,6 +190,8 @@ class SqlFaceStore:
     def _add(
         self, connection: Connection, group: Group, new: Sequence[NewFace], quota: int
     ) -> list[FaceRecord]:
+        if new and (grown := _grown(connection, group.row, len(new), quota)):
+            return self._insert_as(connection, grown, grown.version, new)
         state = _lock(connection, group.row)
         fitting = new[: max(0, quota - state.face_count)]
         if new and not fitting:
@@ -208,6 +220,11 @@ class SqlFaceStore:
         if not new:
             return []
         version = _change(connection, state, added=len(new))
+        return self._insert_as(connection, state, version, new)
+
+    def _insert_as(
+        self, connection: Connection, state: "_State", version: int, new: Sequence[NewFace]
+    ) -> list[FaceRecord]:
         cipher = self._vault.cipher(state.place, state.wrapped)
         rows = [_columns(face, state.place.group_row, version, cipher) for face in new]
         numbers = connection.execute(_ADD, rows).scalars().all()
@@ -272,6 +289,20 @@ def _lock(connection: Connection, group_row: int) -> _State:
     row = connection.execute(_LOCK_GROUP, {"group_row": group_row}).first()
     if row is None:
         raise GroupNotFound
+    return _state(group_row, row)
+
+
+def _grown(connection: Connection, group_row: int, added: int, quota: int) -> _State | None:
+    """A group as it is with so many more, locked; None where it is gone, or not all fit."""
+    key = {"group_row": group_row, "added": added, "quota": quota}
+    row = connection.execute(_GROW_GROUP, key).first()
+    if row is None:
+        return None
+    hint(connection)
+    return _state(group_row, row)
+
+
+def _state(group_row: int, row: Any) -> _State:  # noqa: ANN401 - a row of whichever columns
     place = Place(row.tenant, group_row, row.model_version)
     return _State(row.version, row.face_count, place, Sealed(row.key_id, row.wrapped_key))
 

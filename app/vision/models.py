@@ -22,6 +22,7 @@ class Models:
     ) -> None:
         """Raises `ConfigurationError`: the pack is unknown."""
         self.default = catalog.get(default)
+        self._default_model = self.default.model_version  # to find it takes a hash of what it says
         self._catalog = catalog
         self._sessions = SessionPool(catalog, Providers(tuple(providers)))
         self._pipelines: dict[ModelVersion, Pipeline] = {}
@@ -37,9 +38,9 @@ class Models:
 
     def pipeline(self, model: ModelVersion | None = None) -> Pipeline:
         """That of a pack, the default's without a `model`. Raises `ModelUnavailable`."""
-        pack = self.default if model is None else self._catalog.by_version(model)
-        pipeline = self._pipelines.get(pack.model_version)
+        pipeline = self._pipelines.get(model or self._default_model)
         if pipeline is None:
+            pack = self.default if model is None else self._catalog.by_version(model)
             with or_unavailable():
                 pipeline = self._load(pack)
         return pipeline
