@@ -29,6 +29,7 @@ from app.domain.errors import (
     InternalError,
     InvalidImageBytes,
     InvalidImageFormat,
+    InvalidImageSize,
     InvalidImageUrl,
     InvalidPageToken,
     InvalidParameter,
@@ -175,6 +176,8 @@ class FakeImages:
             raise found
         if min(found.shape[:2]) < limits.min_side:
             raise ImageTooSmall
+        if limits.only_side is not None and set(found.shape[:2]) != {limits.only_side}:
+            raise InvalidImageSize
         return found
 
 
@@ -184,6 +187,10 @@ class FakePicture:
 
     file: ImageReference
     open: Callable[[], Image]
+
+    @property
+    def unopened(self) -> None:
+        return None
 
     def whole(self) -> Image:
         return self.open()

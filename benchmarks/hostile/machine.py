@@ -1,19 +1,34 @@
 """What a run against a server needs of the machine: the server's processes and their memory."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 
-def decoders(server: int | str) -> list[int]:
-    """The processes a server started; "self" asks for those of this process."""
-    lists = (file.read_text() for file in Path(f"/proc/{server}/task").glob("*/children"))
-    return [int(pid) for listed in lists for pid in listed.split()]
+def started_by(process: int | str) -> list[int]:
+    """The processes that one has started; "self" asks for those of this process."""
+    found: list[int] = []
+    with suppress(OSError):  # it has just ended
+        for file in Path(f"/proc/{process}/task").glob("*/children"):
+            found += map(int, file.read_text().split())
+    return found
+
+
+def below(process: int | str) -> list[int]:
+    """Those it started, with all that they started."""
+    mine = started_by(process)
+    return mine + [pid for child in mine for pid in below(child)]
+
+
+def decoders(server: int) -> list[int]:
+    """The decoders of a server: each of its workers starts some."""
+    return [pid for worker in started_by(server) for pid in started_by(worker)]
 
 
 def memory(server: int) -> float:
-    """Megabytes of a server and its decoders, what they share counted once."""
-    return sum(map(_proportional, [server, *decoders(server)]))
+    """Megabytes of a server, its workers and its decoders, what they share counted once."""
+    return sum(map(_proportional, [server, *below(server)]))
 
 
 def _proportional(pid: int) -> float:

@@ -25,7 +25,7 @@ from app.domain.values import Image, ImageLimits
 from app.intake.decoders import Decoders
 from app.intake.decoding import Decoder, decode
 from app.intake.pixels import Order, render
-from benchmarks.hostile.machine import decoders as processes
+from benchmarks.hostile.machine import started_by as processes
 from benchmarks.speed.detect import photo
 
 LIMITS = ImageLimits()

@@ -37,6 +37,7 @@ from app.domain.values import (
     Wanted,
 )
 from app.intake.base64_bytes import decode_base64
+from app.intake.decoding import Elsewhere
 from tests.fakes import FakePicture
 
 MODEL = ModelVersion("people/1")
@@ -116,16 +117,9 @@ def _face(person: int, place: int, wanted: Wanted) -> Face:
     )
 
 
-class NoDecoders:
-    """Pictures of people need none."""
-
-    count = 1
-
-    def __init__(self, count: int) -> None:
-        """Start nothing."""
-
-    def close(self) -> None:
-        """Stop nothing."""
+def _eyes(*_settings: object) -> composition.Eyes:
+    """What sees people needs no process of its own, and no decoder."""
+    return composition.Eyes(PeopleVision(), Elsewhere(), lambda: None, lambda: 0)  # type: ignore[arg-type]
 
 
 async def _pictures(*_rooms: object) -> PeoplePictures:
@@ -156,8 +150,7 @@ def _serve(order: dict[str, object]) -> None:
 
 
 def main() -> None:
-    composition.open_vision = lambda _: PeopleVision()  # type: ignore[assignment,return-value]
-    composition.Decoders = NoDecoders  # type: ignore[assignment,attr-defined]
+    composition.open_eyes = _eyes  # type: ignore[assignment]
     composition._intake = _pictures  # type: ignore[assignment]
     # Nobody waits for the servers: their ends are seen by whoever ordered them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -229,6 +229,10 @@ class Photo:
     def __init__(self, seen, whole):
         self.seen, self.pixels, self.opened = seen, whole, False
 
+    @property
+    def unopened(self):
+        return None
+
     def glance(self):
         return self.seen
 

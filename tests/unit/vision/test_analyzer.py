@@ -187,6 +187,10 @@ class Far:
     def __init__(self, image):
         self.image, self.opened = image, 0
 
+    @property
+    def unopened(self):
+        return None
+
     def glance(self):
         return Glance(self.image, 2 * self.image.shape[1], 2 * self.image.shape[0])
 
