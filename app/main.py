@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger(__name__)
 
 FIRST_KEY = "default"
-# Photos at work for each vision thread: while one is analysed, others are read, decoded and stored.
+# Photos at work for each process: while one is analysed, others are read, decoded and stored.
 _AHEAD = 3
 _ONE_DAY = 86_400.0  # seconds
 _TABLES_EVERY = 1.0  # seconds until a table that was applied counts on every replica
@@ -230,15 +230,15 @@ def obey_test_faults(settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What opens and analyses pictures. `ready` waits until it can, or raises `ConfigurationError`.
+    """What opens and analyses pictures.
 
-    `replaced` is how many decoders died, or were late, and have a successor.
+    `ready` waits until it can, or raises `ConfigurationError`.
     """
 
     vision: "Crew | Analyzer"
     decoder: Decoder
     ready: Callable[[], None]
-    replaced: Reading
+    readings: Mapping[str, Reading]
 
 
 def open_eyes(settings: Settings, stack: ExitStack | AsyncExitStack) -> Eyes:
@@ -259,7 +259,10 @@ def open_eyes(settings: Settings, stack: ExitStack | AsyncExitStack) -> Eyes:
         making=making,
     )
     stack.callback(crew.close)
-    return Eyes(crew, Elsewhere(), crew.ready, lambda: crew.replaced)
+    readings = _of_processes(
+        lambda: crew.replaced_decoders, lambda: crew.processes, lambda: crew.deaths
+    )
+    return Eyes(crew, Elsewhere(), crew.ready, readings)
 
 
 def _one_process(
@@ -284,7 +287,17 @@ def _one_process(
         analyzer.ready()
         decoders.check()
 
-    return Eyes(analyzer, decoders, ready, lambda: decoders.replaced)
+    return Eyes(analyzer, decoders, ready, _of_processes(lambda: decoders.replaced))
+
+
+def _of_processes(
+    decoder_deaths: Reading, workers: Reading = int, worker_deaths: Reading = int
+) -> Mapping[str, Reading]:
+    return {
+        "facereco_decoder_deaths_total": decoder_deaths,
+        "facereco_workers": workers,
+        "facereco_worker_deaths_total": worker_deaths,
+    }
 
 
 def _catalog(settings: Settings) -> PackCatalog:
@@ -436,12 +449,8 @@ async def _intake(
     rules = AddressRules.of(settings.url_ports, map(str, settings.url_allow))
     downloader = Downloader(rules)
     stack.push_async_callback(downloader.aclose)
-    metrics.read(
-        {
-            "facereco_decoder_deaths_total": eyes.replaced,
-            "facereco_downloads_running": lambda: downloader.running,
-        }
-    )
+    metrics.read(eyes.readings)
+    metrics.read({"facereco_downloads_running": lambda: downloader.running})
     return Intake(downloader, eyes.decoder)
 
 

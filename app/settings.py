@@ -85,7 +85,9 @@ class Settings(BaseSettings):
         "cpu",
         description="What runs the networks, best first: `cpu`, `cuda`, `tensorrt`, `openvino`.",
     )
-    workers: int = Field(0, ge=0, le=256, description="Vision threads; 0: as many as cores.")
+    workers: int = Field(
+        0, ge=0, le=256, description="Processes that analyse pictures; 0: as many as cores."
+    )
     decoders: int = Field(
         0,
         ge=0,
@@ -93,10 +95,10 @@ class Settings(BaseSettings):
         description="Processes that decode pictures; 0: as many as cores, at least 2.",
     )
     backlog: int = Field(
-        64, ge=1, le=4096, description="Pictures that may wait for a vision thread before -50000."
+        64, ge=1, le=4096, description="Pictures that may wait to be analysed before -50000."
     )
     patience: float = Field(
-        10.0, gt=0, le=60, description="Seconds a picture may wait for a vision thread."
+        10.0, gt=0, le=60, description="Seconds a picture may wait to be analysed."
     )
     connections: int = Field(
         1024, ge=8, le=100_000, description="Connections at a time; further ones are closed."

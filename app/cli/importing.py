@@ -47,7 +47,7 @@ Largest = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=256, help="Vision threads; as many as cores if not given."),
+    typer.Option(min=1, max=256, help="Processes that analyse; as many as cores if not given."),
 ]
 
 

@@ -88,6 +88,12 @@ READ = (
         Kind.COUNTER,
         "Decoder processes that died or were late, and were replaced.",
     ),
+    Metric("facereco_workers", Kind.GAUGE, "Processes there are that analyse pictures."),
+    Metric(
+        "facereco_worker_deaths_total",
+        Kind.COUNTER,
+        "Processes that analysed pictures and ended by themselves.",
+    ),
     Metric("facereco_index_groups", Kind.GAUGE, "Groups in memory."),
     Metric("facereco_index_faces", Kind.GAUGE, "Faces in memory, all groups."),
     Metric("facereco_index_bytes", Kind.GAUGE, "Bytes of vectors in memory, all groups."),

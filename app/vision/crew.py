@@ -57,7 +57,7 @@ class _Seat:
     slots: int  # for each of the two tiers
     worker: Worker | None = None
     jobs: dict[int, _Job] = field(default_factory=dict)  # by slot, in the order they were given
-    deaths: int = 0  # of the worker's decoders
+    replaced: int = 0  # of the worker's decoders
 
     def busy(self, *, behind: bool) -> int:
         """Errands of a tier that are here."""
@@ -102,7 +102,8 @@ class Crew(Described):
         self._turns: dict[bool, Turns[_Job]] = {False: Turns(), True: Turns()}
         self._held = {False: 0, True: 0}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._past_deaths = 0  # of decoders of processes that have ended
+        self._deaths = 0
+        self._past_replaced = 0  # decoders of processes that have ended
         self._failed_at = -_PATIENCE
         self._start(self._seats[0])
 
@@ -122,9 +123,19 @@ class Crew(Described):
             raise ConfigurationError(f"the process for the models ends: {gone}") from None
 
     @property
-    def replaced(self) -> int:
+    def processes(self) -> int:
+        """How many have been started and are there."""
+        return sum(seat.worker is not None for seat in self._seats)
+
+    @property
+    def deaths(self) -> int:
+        """How many have ended by themselves."""
+        return self._deaths
+
+    @property
+    def replaced_decoders(self) -> int:
         """How many decoders died, or were late, and have a successor."""
-        return self._past_deaths + sum(seat.deaths for seat in self._seats)
+        return self._past_replaced + sum(seat.replaced for seat in self._seats)
 
     async def analyze(
         self,
@@ -254,7 +265,7 @@ class Crew(Described):
                 self._hand_out(behind=behind)
 
     def _end(self, seat: _Seat, slot: int, kind: Kind, told: Ended) -> None:
-        seat.deaths, job = told.deaths, seat.jobs[slot]
+        seat.replaced, job = told.replaced, seat.jobs[slot]
         if job.listener is not None:
             tell(told.told, job.listener)
         error = error_of(*told.what) if kind is Kind.FAILED else None
@@ -285,7 +296,8 @@ class Crew(Described):
             return
         self._unheard(worker)
         worker.kill()
-        self._past_deaths, seat.deaths = self._past_deaths + seat.deaths, 0
+        self._deaths += 1
+        self._past_replaced, seat.replaced = self._past_replaced + seat.replaced, 0
         log.warning("worker replaced", reason=str(gone))
         lost, seat.jobs = list(seat.jobs.values()), {}
         at_work = {job.errand.behind: job for job in reversed(lost)}

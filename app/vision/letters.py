@@ -88,13 +88,13 @@ class Errand:
 class Ended:
     """How an errand ended: with what, after which stages.
 
-    `told` are stages by name with the readings of the clock when each began and ended. `deaths` is
-    how many decoders the process has had to replace.
+    `told` are stages by name with the readings of the clock when each began and ended. `replaced`
+    is how many decoders the process has had to replace.
     """
 
     what: Any
     told: list[tuple[str, float, float]]
-    deaths: int
+    replaced: int
 
 
 def written(errand: Errand) -> tuple[bytes, bytes]:

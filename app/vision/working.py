@@ -86,7 +86,7 @@ class Line:
 class Desk:
     """What errands are done with.
 
-    `open` is for what came unopened; `deaths` tells how many decoders had to be replaced.
+    `open` is for what came unopened; `replaced` tells how many decoders had to be.
     """
 
     line: Line
@@ -94,7 +94,7 @@ class Desk:
     models: Models
     jobs: Jobs
     behind: Jobs
-    deaths: Callable[[], int]
+    replaced: Callable[[], int]
 
     def work(self, check: Callable[[], None]) -> None:
         """Take errands once `check` found all else in order, until the server has gone."""
@@ -178,7 +178,7 @@ class _Answers:
 
     def _tell(self, kind: Kind, what: object) -> None:
         told = [(stage.value, began, ended) for stage, began, ended in self.times.told]
-        self.desk.line.tell(self.slot, kind, Ended(what, told, self.desk.deaths()))
+        self.desk.line.tell(self.slot, kind, Ended(what, told, self.desk.replaced()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

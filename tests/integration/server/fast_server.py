@@ -119,7 +119,7 @@ def _face(person: int, place: int, wanted: Wanted) -> Face:
 
 def _eyes(*_settings: object) -> composition.Eyes:
     """What sees people needs no process of its own, and no decoder."""
-    return composition.Eyes(PeopleVision(), Elsewhere(), lambda: None, lambda: 0)  # type: ignore[arg-type]
+    return composition.Eyes(PeopleVision(), Elsewhere(), lambda: None, {})  # type: ignore[arg-type]
 
 
 async def _pictures(*_rooms: object) -> PeoplePictures:
