@@ -1,6 +1,5 @@
 """A process that opens and analyses pictures for a server: what `app.vision.crew` starts."""
 
-import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,11 +34,9 @@ class Duties:
 def main() -> None:
     """Work until the server has gone; the place is told on the command line."""
     # The server knows this module for its duties alone, and does not load what networks need.
-    from app.vision.working import Line, left_alone
+    from app.vision.working import Line, serve_the_server
 
-    left_alone()
-    # No core dump: it would hold vectors and pictures in clear.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    serve_the_server()
     with suppress(EOFError):
         _work(Line(*map(int, sys.argv[1:])))
 

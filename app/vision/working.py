@@ -2,12 +2,15 @@
 
 import mmap
 import os
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -112,10 +115,15 @@ class Desk:
             _begin(self, slot, errand)
 
 
-def left_alone() -> None:
-    """Whoever stops the server stops it gracefully: it still needs those who work for it."""
+def serve_the_server() -> None:
+    """Have this process be one whose end, by whomever, is never the server's."""
+    # Whoever stops the server stops it gracefully: it still needs those who work for it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):  # where memory is short, a decoder goes first, then a worker
+        Path("/proc/self/oom_score_adj").write_text("500")
+    # No core dump: it would hold vectors and pictures in clear.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _begin(desk: Desk, slot: int, errand: Errand) -> None:

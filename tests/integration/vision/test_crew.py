@@ -363,6 +363,27 @@ def test_a_worker_gets_nothing_of_the_servers_environment(crew):
         assert b"PATH" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def test_where_memory_is_short_a_worker_goes_before_the_server(crew):
+    del crew
+    for pid in workers():
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
+        assert "Max core file size        0" in Path(f"/proc/{pid}/limits").read_text()
+
+
+def test_signals_that_stop_a_server_do_not_stop_its_workers(models):
+    known = set(workers())
+    crew = opened(models)
+    crew.ready()
+    [pid] = set(workers()) - known
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(pid, number)
+    found = asyncio.run(crew.analyze(uploaded(PIXELS), Wanted()))
+
+    crew.close()
+    assert len(found) == 2
+
+
 _SERVER = """
 import sys, time
 from pathlib import Path

@@ -1,0 +1,155 @@
+"""What the server and its workers write to each other is read as it was meant."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from app.domain import errors
+from app.domain.errors import FaceError, InternalError, InvalidImageFile, LineFull, NoFaceFound
+from app.domain.quality import Quality, QualityLevel
+from app.domain.stages import Stage, StageTimes
+from app.domain.values import (
+    Base64Image,
+    Box,
+    Eligibility,
+    Face,
+    ImageLimits,
+    ModelVersion,
+    Orientation,
+    Point,
+    SpoofingCondition,
+    Unopened,
+    UploadedImage,
+    Wanted,
+)
+from app.vision.letters import (
+    Analysis,
+    Errand,
+    Judgement,
+    embedding_of,
+    error_of,
+    faces_of,
+    named,
+    packed,
+    read,
+    tell,
+    unpacked,
+    written,
+)
+
+FILE = UploadedImage(bytes(range(256)))
+PLAIN = Face(
+    box=Box(0.1, 1 / 3, 0.7, 1.0),
+    landmarks=(Point(0.1, 0.2), Point(0.3, 0.4), Point(0.5, 0.6), Point(0.7, 0.8), Point(0.9, 1.0)),
+    confidence=98.765432,
+    side=77,
+)
+FULL = Face(
+    **{field.name: getattr(PLAIN, field.name) for field in fields(PLAIN)}
+    | {
+        "orientation": Orientation(-3.25, 1e-6, 179.999999),
+        "mask": True,
+        "embedding": np.random.default_rng(1).standard_normal(512).astype(np.float32),
+        "spoofing": False,
+        "quality": Quality(np.float64(0.5), 0.25, 1.0, 0.0, np.float64(1 / 3)),
+        "objections": ("60 px, and 80 are needed",),
+    }
+)
+
+
+def bits(face: Face) -> tuple[np.dtype, bytes] | None:
+    """Of the face's vector."""
+    return None if face.embedding is None else (face.embedding.dtype, face.embedding.tobytes())
+
+
+def again(errand):
+    plain, file = written(errand)
+    return read(memoryview(plain), memoryview(file))
+
+
+def errand(file=FILE, analysis=None, judgement=None, limits=None):
+    picture = Unopened(file, limits or ImageLimits())
+    return Errand(picture, analysis, judgement, 7, "0123", behind=True, timed=False)
+
+
+@pytest.mark.parametrize("file", [FILE, Base64Image("AAECAw=="), UploadedImage(b"")])
+def test_a_file_arrives_as_it_was(file):
+    assert again(errand(file)).picture.file == file
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted(orientation=True, mask=True, embeddings=3, max_faces=5),
+        Wanted(eligible=Eligibility(70, 22.5, QualityLevel.HIGH), spoofing=SpoofingCondition.WEAK),
+    ],
+    ids=["nothing", "some", "all"],
+)
+@pytest.mark.parametrize("model", [None, ModelVersion("open-01234567")])
+def test_what_is_wanted_arrives_as_it_was(wanted, model):
+    asked = Analysis(wanted, model, early=True)
+
+    told = again(errand(analysis=asked)).analysis
+
+    assert (told.wanted, told.model, told.early) == (wanted, model, True)
+
+
+def test_a_judgement_arrives_with_its_limits_and_for_whom_it_is():
+    limits = ImageLimits(max_bytes=5, min_side=1, shrink_to=2, only_side=224)
+
+    told = again(errand(judgement=Judgement(SpoofingCondition.STRICT), limits=limits))
+
+    assert told.analysis is None
+    assert told.judgement.condition is SpoofingCondition.STRICT
+    assert told.picture.limits == limits
+    assert (told.tenant, told.request, told.behind, told.timed) == (7, "0123", True, False)
+
+
+def test_faces_come_back_to_the_bit():
+    plain, full = faces_of(unpacked(packed([PLAIN, FULL])))
+
+    for told, meant in ((plain, PLAIN), (full, FULL)):
+        for field in fields(meant):
+            if field.name != "embedding":
+                assert getattr(told, field.name) == getattr(meant, field.name), field.name
+    assert plain.embedding is None
+    assert bits(full) == bits(FULL)
+
+
+def test_a_vector_told_early_is_the_same_to_the_bit():
+    vector = np.float32(1) / np.arange(1, 257, dtype=np.float32)
+
+    assert embedding_of(unpacked(packed(vector))).tobytes() == vector.tobytes()
+
+
+@pytest.mark.parametrize("error", [InvalidImageFile(), LineFull(), NoFaceFound("of a kind")])
+def test_an_error_comes_back_as_what_it_was(error):
+    told = error_of(*named(error))
+
+    assert type(told) is type(error)
+    assert told.detail == error.detail
+
+
+def test_of_an_error_that_nobody_foresaw_only_its_happening_is_told():
+    assert named(ValueError("a secret")) == ("InternalError", InternalError.detail)
+
+
+@pytest.mark.parametrize("name", ["ValueError", "Exception", "Enum", "ConfigurationError", "no"])
+def test_what_is_no_error_of_a_request_is_never_made(name):
+    assert type(error_of(name, "detail")) is InternalError
+
+
+def test_every_error_of_a_request_can_be_told():
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, FaceError)]
+
+    assert all(type(error_of(kind.__name__, "detail")) is kind for kind in kinds)
+
+
+def test_stages_are_told_to_the_listener():
+    times = StageTimes()
+
+    tell([("decode", 1.25, 2.5), ("embed", 3.0, 3.125)], times)
+
+    assert times.told == [(Stage.DECODE, 1.25, 2.5), (Stage.EMBED, 3.0, 3.125)]
