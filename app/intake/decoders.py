@@ -5,7 +5,6 @@ messages over pipes. It has the server's keys, database and sockets as little as
 of the machine: it is a new interpreter, started with an empty environment and no other descriptor.
 """
 
-import fcntl
 import math
 import mmap
 import os
@@ -23,6 +22,7 @@ import numpy as np
 import structlog
 
 from app.domain.errors import ConfigurationError, ImageTooLarge, InternalError, InvalidImageFile
+from app.domain.sharing import sealed_memory
 from app.domain.values import Image
 from app.intake import decoder
 from app.intake.decoder import FAILED, REPLY, Place
@@ -186,7 +186,7 @@ class _Process:
         size = limits.inbox + _PIXEL_BYTES * MAX_PIXELS
         orders, self._to = os.pipe()
         self._from, replies = os.pipe()
-        shared = _sealed_memory(size)
+        shared = sealed_memory("facereco-decoder", size)
         try:
             self._memory = mmap.mmap(shared, size)
             self._process = _spawn(program, limits, orders, replies, shared)
@@ -259,18 +259,6 @@ class _Process:
         rows, columns, channels = order.shape
         flat = np.frombuffer(self._memory, np.uint8, rows * columns * channels, self._limits.inbox)
         return flat.reshape(order.shape).copy()
-
-
-def _sealed_memory(size: int) -> int:
-    """A descriptor of `size` bytes of memory without a name.
-
-    Sealed, so that no decoder can shrink what the server reads: that would end the server.
-    """
-    memory = os.memfd_create("facereco-decoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(memory, size)
-    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
-    return memory
 
 
 def _spawn(

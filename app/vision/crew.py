@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import structlog
 
 from app.domain.callers import BEHIND, CALLER
@@ -25,13 +26,12 @@ from app.vision.letters import (
     Errand,
     Judgement,
     Kind,
-    embedding_of,
     error_of,
     faces_of,
     tell,
 )
 from app.vision.packs import PackCatalog
-from app.vision.workers import Program, Worker, WorkerGone
+from app.vision.workers import Letter, Program, Worker, WorkerGone
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +39,15 @@ _TRIES = 2  # of an errand: a process that ends with it may have ended because o
 _PATIENCE = 5.0  # seconds from a start that failed to the next
 
 
+_Answer = tuple[Any, bytes]  # JSON, and the vectors that belong to it
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     """An errand, and who waits for it."""
 
     errand: Errand
-    answer: "asyncio.Future[Any]"
+    answer: "asyncio.Future[_Answer]"
     early: Early | None
     listener: Listener | None
     tries: int = 0
@@ -148,11 +151,12 @@ class Crew(Described):
         """Faces of `picture`, largest first; a caller that stops waiting leaves the queue."""
         self._catalog.by_version(model or self._default)  # raises what there is to raise
         asked = Analysis(wanted, model, early is not None)
-        return faces_of(await self._submit(picture, analysis=asked, early=early))
+        return faces_of(*await self._submit(picture, analysis=asked, early=early))
 
     async def is_spoof(self, crop: Picture, condition: SpoofingCondition) -> bool:
         """Whether an aligned crop is of no live face, as the default pack judges it."""
-        return bool(await self._submit(crop, judgement=Judgement(condition)))
+        told, _ = await self._submit(crop, judgement=Judgement(condition))
+        return bool(told)
 
     def close(self) -> None:
         """End every process. What they are at is lost."""
@@ -172,7 +176,7 @@ class Crew(Described):
         analysis: Analysis | None = None,
         judgement: Judgement | None = None,
         early: Early | None = None,
-    ) -> Any:  # noqa: ANN401 - it is what JSON may be
+    ) -> _Answer:
         """What a worker answers. Raises `WorkersBusy` without room."""
         behind, unopened = BEHIND.get(), picture.unopened
         if unopened is None:
@@ -245,35 +249,40 @@ class Crew(Described):
 
     def _hear(self, seat: _Seat, worker: Worker) -> None:
         try:
-            for slot, kind, told in worker.heard():
-                self._obey(seat, worker, slot, kind, told)
+            for letter in worker.heard():
+                self._obey(seat, worker, letter)
         except WorkerGone as gone:
             self._lose(seat, gone)
         except ConfigurationError as error:  # its files have changed since the first one started
             self._lose(seat, WorkerGone(str(error)))
 
-    def _obey(self, seat: _Seat, worker: Worker, slot: int, kind: Kind, told: Any) -> None:  # noqa: ANN401 - as above
-        if kind is Kind.EARLY:
-            job = seat.jobs.get(slot)
+    def _obey(self, seat: _Seat, worker: Worker, letter: Letter) -> None:
+        if letter.kind is Kind.EARLY:
+            job = seat.jobs.get(letter.slot)
             if job is not None and job.early is not None and not job.answer.done():
-                job.early(embedding_of(told))
-        elif kind in (Kind.DONE, Kind.FAILED):
-            self._end(seat, slot, kind, Ended(**told))
+                job.early(np.frombuffer(letter.vectors, np.float32))
+        elif letter.kind in (Kind.DONE, Kind.FAILED):
+            self._end(seat, letter)
         else:
-            worker.note(kind, told)
+            worker.note(letter)
             for behind in self._turns:
                 self._hand_out(behind=behind)
 
-    def _end(self, seat: _Seat, slot: int, kind: Kind, told: Ended) -> None:
-        seat.replaced, job = told.replaced, seat.jobs[slot]
+    def _end(self, seat: _Seat, letter: Letter) -> None:
+        ended, job = Ended(**letter.told), seat.jobs[letter.slot]
+        seat.replaced = ended.replaced
         if job.listener is not None:
-            tell(told.told, job.listener)
-        error = error_of(*told.what) if kind is Kind.FAILED else None
-        self._finish(seat, slot, told.what, error)
+            tell(ended.told, job.listener)
+        error = error_of(*ended.what) if letter.kind is Kind.FAILED else None
+        self._finish(seat, letter.slot, (ended.what, letter.vectors), error)
         self._hand_out(behind=job.errand.behind)
 
     def _finish(
-        self, seat: _Seat, slot: int, answer: object = None, error: FaceError | None = None
+        self,
+        seat: _Seat,
+        slot: int,
+        answer: _Answer = (None, b""),
+        error: FaceError | None = None,
     ) -> None:
         job = seat.jobs.pop(slot)
         if seat.worker is not None:

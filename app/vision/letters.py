@@ -1,7 +1,7 @@
 """What the server and the processes that analyse pictures write to each other.
 
 All of it is JSON, but for the file of a picture, which lies behind its errand in memory that both
-share. Nothing that is read can run: a worker is near to the pictures of strangers.
+share, and for vectors. Nothing that is read can run: a worker is near to the pictures of strangers.
 """
 
 import struct
@@ -35,8 +35,9 @@ from app.domain.values import (
 
 CALL = struct.Struct("<III")
 """To a worker: the slot of the shared memory with an errand, the bytes of its JSON and its file."""
-HEAD = struct.Struct("<III")
-"""From a worker: the slot of an errand, what is told of it (`Kind`), and the bytes that follow."""
+HEAD = struct.Struct("<IIII")
+"""From a worker: the slot of an errand, what is told of it (`Kind`), and the bytes that follow, of
+JSON and of vectors."""
 SLOT = 24 * 1024 * 1024
 """Bytes of an errand at most: 16 MB of a file in base64, and what goes with it."""
 
@@ -46,7 +47,7 @@ class Kind(IntEnum):
 
     READY = 0
     REFUSED = 1  # why it cannot work, a text
-    EARLY = 2  # the first face's vector
+    EARLY = 2  # the first face's vector alone
     DONE = 3  # `Ended` with the answer
     FAILED = 4  # `Ended` with the name and the detail of an error
 
@@ -147,9 +148,19 @@ def _eligibility(min_side: int, max_angle: float, quality: str) -> Eligibility:
     return Eligibility(min_side, max_angle, QualityLevel(quality))
 
 
-def packed(plain: object) -> bytes:
-    """Values of the domain as JSON."""
-    return orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
+def packed(plain: object) -> tuple[bytes, bytes]:
+    """Values of the domain as JSON, and the vectors among them, whose place has their length."""
+    vectors: list[bytes] = []
+
+    def aside(value: object) -> object:
+        if isinstance(value, np.ndarray):
+            vectors.append(value.astype(np.float32, copy=False).tobytes())
+            return len(value)
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError
+
+    return orjson.dumps(plain, default=aside), b"".join(vectors)
 
 
 def unpacked(data: bytes | memoryview) -> Any:  # noqa: ANN401 - it is what JSON may be
@@ -157,21 +168,22 @@ def unpacked(data: bytes | memoryview) -> Any:  # noqa: ANN401 - it is what JSON
     return orjson.loads(data)
 
 
-def faces_of(told: Sequence[Mapping[str, Any]]) -> list[Face]:
-    """Faces that were packed."""
-    return [_face(**face) for face in told]
-
-
-def embedding_of(told: Sequence[float]) -> Embedding:
-    """A vector that was packed, to the bit."""
-    return np.array(told, np.float32)
+def faces_of(told: Sequence[Mapping[str, Any]], vectors: bytes) -> list[Face]:
+    """Faces that were packed, with their vectors. Raises `ValueError`."""
+    faces, at = [], 0
+    for fields in told:
+        length = fields["embedding"]
+        vector = None if length is None else np.frombuffer(vectors, np.float32, length, at)
+        at += vector.nbytes if vector is not None else 0
+        faces.append(_face(**{**fields, "embedding": vector}))
+    return faces
 
 
 def _face(
     box: Mapping[str, float],
     landmarks: Sequence[Mapping[str, float]],
     orientation: Mapping[str, float] | None,
-    embedding: Sequence[float] | None,
+    embedding: Embedding | None,
     quality: Mapping[str, float] | None,
     objections: Sequence[str],
     **others: Any,  # noqa: ANN401 - numbers and flags, as they are
@@ -181,7 +193,7 @@ def _face(
         box=Box(**box),
         landmarks=(left_eye, right_eye, nose, left_mouth, right_mouth),
         orientation=Orientation(**orientation) if orientation else None,
-        embedding=None if embedding is None else np.array(embedding, np.float32),
+        embedding=embedding,
         quality=Quality(**quality) if quality else None,
         objections=tuple(objections),
         **others,

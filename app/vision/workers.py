@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import ConfigurationError, ImageTooLarge
+from app.domain.sharing import sealed_memory
 from app.vision.letters import CALL, HEAD, SLOT, Errand, Kind, packed, unpacked, written
 
 _ROOT = Path(__file__).parents[2]
@@ -39,6 +40,16 @@ class Program:
     start: float = 60.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Letter:
+    """What a worker tells of the errand in a slot: JSON, and the vectors that belong to it."""
+
+    slot: int
+    kind: Kind
+    told: Any
+    vectors: bytes
+
+
 class WorkerGone(Exception):
     """The process has ended; says how."""
 
@@ -54,7 +65,7 @@ class Worker:
         self.is_ready = False
         self._received = bytearray()
         self._ours, theirs = socket.socketpair()
-        shared = _memory(slots * SLOT)
+        shared = sealed_memory("facereco-worker", slots * SLOT)
         try:
             self._memory = mmap.mmap(shared, slots * SLOT)
             self._process = _spawn(program.module, theirs, shared)
@@ -64,7 +75,7 @@ class Worker:
         finally:
             theirs.close()
             os.close(shared)
-        duties = packed(program.duties)
+        duties, _ = packed(program.duties)
         self._ours.sendall(CALL.pack(0, len(duties), 0) + duties)
         self._ours.settimeout(0.0)
         self._lengths = [0] * slots
@@ -85,14 +96,14 @@ class Worker:
             waiting, _, _ = select.select([self._ours], [], [], max(0.0, until - time.monotonic()))
             if not waiting:
                 raise WorkerGone("it takes too long to start")
-            for _slot, kind, told in self.heard():
-                self.note(kind, told)
+            for letter in self.heard():
+                self.note(letter)
 
-    def note(self, kind: Kind, told: object) -> None:
+    def note(self, letter: Letter) -> None:
         """Take what it says of itself. Raises `ConfigurationError` with why it cannot work."""
-        if kind is Kind.REFUSED:
-            raise ConfigurationError(str(told))
-        if kind is Kind.READY:
+        if letter.kind is Kind.REFUSED:
+            raise ConfigurationError(str(letter.told))
+        if letter.kind is Kind.READY:
             self.is_ready = True
 
     def give(self, slot: int, errand: Errand) -> None:
@@ -116,8 +127,8 @@ class Worker:
             self._memory.madvise(mmap.MADV_REMOVE, slot * SLOT + _KEPT, length)
         self._lengths[slot] = 0
 
-    def heard(self) -> list[tuple[int, Kind, Any]]:
-        """What it has told since: slots, kinds and plain values. Raises `WorkerGone`."""
+    def heard(self) -> list[Letter]:
+        """What it has told since. Raises `WorkerGone`."""
         try:
             data = self._ours.recv(_READ)
         except BlockingIOError:
@@ -128,18 +139,20 @@ class Worker:
             raise WorkerGone(self._how())
         self._received += data
         try:
-            return list(self._letters())
+            return self._letters()
         except ValueError:
             raise WorkerGone("it tells what nobody understands") from None
 
-    def _letters(self) -> list[tuple[int, Kind, Any]]:
-        letters, at, received = [], 0, self._received
+    def _letters(self) -> list[Letter]:
+        letters, at, received = list[Letter](), 0, self._received
         while len(received) - at >= HEAD.size:
-            slot, kind, length = HEAD.unpack_from(received, at)
-            end = at + HEAD.size + length
+            slot, kind, plain, vectors = HEAD.unpack_from(received, at)
+            begin = at + HEAD.size
+            middle, end = begin + plain, begin + plain + vectors
             if len(received) < end:
                 break
-            letters.append((slot, Kind(kind), unpacked(bytes(received[at + HEAD.size : end]))))
+            told = unpacked(bytes(received[begin:middle]))
+            letters.append(Letter(slot, Kind(kind), told, bytes(received[middle:end])))
             at = end
         del received[:at]
         return letters
@@ -164,13 +177,6 @@ class Worker:
         except subprocess.TimeoutExpired:
             return "silent"
         return f"exit {status}" if status >= 0 else signal.Signals(-status).name
-
-
-def _memory(size: int) -> int:
-    """A descriptor of `size` bytes of memory without a name."""
-    memory = os.memfd_create("facereco-worker", os.MFD_CLOEXEC)
-    os.ftruncate(memory, size)
-    return memory
 
 
 def _spawn(module: str, theirs: socket.socket, shared: int) -> subprocess.Popen[bytes]:

@@ -68,10 +68,11 @@ class Line:
 
     def tell(self, slot: int, kind: Kind, plain: object = None) -> None:
         """Tell the server."""
-        data = packed(plain)
+        data, vectors = packed(plain)
+        head = HEAD.pack(slot, kind, len(data), len(vectors))
         with self._telling:
             try:
-                self._socket.sendall(HEAD.pack(slot, kind, len(data)) + data)
+                self._socket.sendall(b"".join((head, data, vectors)))
             except OSError:
                 raise EOFError from None
 

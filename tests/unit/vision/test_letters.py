@@ -1,6 +1,6 @@
 """What the server and its workers write to each other is read as it was meant."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -27,7 +27,6 @@ from app.vision.letters import (
     Analysis,
     Errand,
     Judgement,
-    embedding_of,
     error_of,
     faces_of,
     named,
@@ -56,6 +55,7 @@ FULL = Face(
         "objections": ("60 px, and 80 are needed",),
     }
 )
+OTHER = replace(PLAIN, embedding=np.float32(1) / np.arange(1, 257, dtype=np.float32))
 
 
 def bits(face: Face) -> tuple[np.dtype, bytes] | None:
@@ -108,20 +108,22 @@ def test_a_judgement_arrives_with_its_limits_and_for_whom_it_is():
 
 
 def test_faces_come_back_to_the_bit():
-    plain, full = faces_of(unpacked(packed([PLAIN, FULL])))
+    told_plain, vectors = packed([PLAIN, FULL, PLAIN, OTHER])
 
-    for told, meant in ((plain, PLAIN), (full, FULL)):
+    told_faces = faces_of(unpacked(told_plain), vectors)
+
+    for told, meant in zip(told_faces, (PLAIN, FULL, PLAIN, OTHER), strict=True):
         for field in fields(meant):
             if field.name != "embedding":
                 assert getattr(told, field.name) == getattr(meant, field.name), field.name
-    assert plain.embedding is None
-    assert bits(full) == bits(FULL)
+        assert bits(told) == bits(meant)
 
 
-def test_a_vector_told_early_is_the_same_to_the_bit():
-    vector = np.float32(1) / np.arange(1, 257, dtype=np.float32)
+def test_fewer_vectors_than_are_told_of_are_noticed():
+    plain, vectors = packed([FULL, OTHER])
 
-    assert embedding_of(unpacked(packed(vector))).tobytes() == vector.tobytes()
+    with pytest.raises(ValueError, match="buffer"):
+        faces_of(unpacked(plain), vectors[:-4])
 
 
 @pytest.mark.parametrize("error", [InvalidImageFile(), LineFull(), NoFaceFound("of a kind")])
