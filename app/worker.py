@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.domain.values import Unopened
 from app.intake import decoder
 from app.intake.decoders import Decoders
 from app.intake.images import File
 from app.telemetry import logs
 
 if TYPE_CHECKING:
+    from app.vision.letters import Errand
     from app.vision.working import Line
 
 
@@ -49,16 +49,22 @@ def _work(line: "Line") -> None:
 
     duties = Duties(**line.duties())
     logs.configure(duties.log_level)
-    decoders = Decoders(duties.making, program=duties.decoder)
+    # A picture that stalls its decoder must not keep those waiting who come before it.
+    front = Decoders(duties.making, program=duties.decoder)
+    back = Decoders(duties.making, program=duties.decoder, few=0)
     models = Models(
         PackCatalog(MODELS, [Path(folder) for folder in duties.folders]), duties.default
     )
-    jobs, behind = (
-        Jobs(1, 0, making=duties.making, name=name, behind=name == "behind")
-        for name in ("vision", "behind")
-    )
+    # With one decoder, whoever takes errands makes ready: no other thread has to wake up for it.
+    making = duties.making if duties.making > 1 else 0
+    jobs = Jobs(1, 0, making=making, name="vision")
+    behind = Jobs(1, 0, making=duties.making, name="behind", behind=True)
 
-    def opened(picture: Unopened) -> File:
-        return File(picture.file, picture.limits, decoders)
+    def opened(errand: "Errand") -> File:
+        picture = errand.picture
+        return File(picture.file, picture.limits, back if errand.behind else front)
 
-    Desk(line, opened, models, jobs, behind, lambda: decoders.replaced).work(decoders.check)
+    def replaced() -> int:
+        return front.replaced + back.replaced
+
+    Desk(line, opened, models, jobs, behind, replaced).work(front.check)

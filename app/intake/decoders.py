@@ -38,7 +38,7 @@ _START = "import importlib, sys; sys.path.append({!r}); importlib.import_module(
 # decoding; what larger ones took goes back to the system. The same holds for the shared pixels.
 _ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
 _KEPT = 8 * 1024 * 1024
-_FEW = 2  # decoders started before anybody needs them; the others start when they are needed
+_FEW = 2
 _GRACE = 0.25  # seconds after which the server ends what did not end itself
 _PIXEL_BYTES = 3
 
@@ -61,15 +61,21 @@ class DecoderLimits:
 class Decoders:
     """Satisfies `Decoder` with up to `count` processes; each caller waits for one of its own.
 
-    `program` is the module a process runs. Close it when done.
+    `program` is the module a process runs. `few` of them start before anybody needs them, the
+    others when they are needed. Close it when done.
     """
 
     def __init__(
-        self, count: int, *, limits: DecoderLimits | None = None, program: str = decoder.__name__
+        self,
+        count: int,
+        *,
+        limits: DecoderLimits | None = None,
+        program: str = decoder.__name__,
+        few: int = _FEW,
     ) -> None:
         self.count, self._limits = count, limits or DecoderLimits()
         seats = [_Seat(program, self._limits) for _ in range(count)]
-        for seat in seats[-_FEW:]:
+        for seat in seats[max(0, count - few) :]:
             seat.start()
         self._seats = tuple(seats)
         # Taken from the right: few pictures at a time keep few processes warm.

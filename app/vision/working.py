@@ -21,7 +21,7 @@ from app.domain.contexts import During
 from app.domain.errors import ConfigurationError, FaceError
 from app.domain.ports import Picture
 from app.domain.stages import StageTimes, heard_by
-from app.domain.values import Embedding, Face, Unopened
+from app.domain.values import Embedding, Face
 from app.telemetry import logs
 from app.vision.jobs import Jobs
 from app.vision.letters import (
@@ -90,11 +90,11 @@ class Line:
 class Desk:
     """What errands are done with.
 
-    `open` is for what came unopened; `replaced` tells how many decoders had to be.
+    `open` is for the picture of one; `replaced` tells how many decoders had to be.
     """
 
     line: Line
-    open: Callable[[Unopened], Picture]
+    open: Callable[[Errand], Picture]
     models: Models
     jobs: Jobs
     behind: Jobs
@@ -136,7 +136,7 @@ def _begin(desk: Desk, slot: int, errand: Errand) -> None:
     ):
         jobs = desk.behind if errand.behind else desk.jobs
         answers = _Answers(desk, slot, times, copy_context())
-        picture, judgement = desk.open(errand.picture), errand.judgement
+        picture, judgement = desk.open(errand), errand.judgement
         if errand.analysis is not None:
             _analyse(jobs, picture, errand.analysis, answers)
         elif judgement is not None:
