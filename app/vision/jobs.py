@@ -234,8 +234,8 @@ class Jobs:
     """`count` threads work on what is submitted, and `making` make ready what comes next.
 
     A job that is ready goes straight from one to the other: the event loop, which may be busy, need
-    not hear of it. `backlog` more may wait beside the `count`. Without any `making`, whoever submits
-    makes ready as well.
+    not hear of it. `backlog` more may wait beside the `count`. Without any `making`, whoever
+    submits makes ready as well.
 
     Threads that stay `behind` run when nothing else of the server would, and let whatever wakes up
     go first at once: a mere lower priority would keep it waiting for the end of a slice.
