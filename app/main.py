@@ -92,13 +92,14 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class ModelsProbe:
-    """Satisfies `HealthProbe`: the default model is loaded and its table is there."""
+    """Satisfies `HealthProbe`: somebody has the default model, and its table is there."""
 
-    vision: Vision
+    vision: "Crew | Analyzer"
     name: str = "models"
 
     async def check(self) -> None:
         """Raises `ModelUnavailable`."""
+        self.vision.check()
         self.vision.calibration(self.vision.default_model)
 
 

@@ -1,5 +1,6 @@
 """A process that opens and analyses pictures for a server: what `app.vision.crew` starts."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -39,6 +40,8 @@ def main() -> None:
     serve_the_server()
     with suppress(EOFError):
         _work(Line(*map(int, sys.argv[1:])))
+    # What its threads are at is of no use to anybody.
+    os._exit(0)
 
 
 def _work(line: "Line") -> None:

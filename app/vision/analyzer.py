@@ -80,6 +80,9 @@ class Analyzer(Described):
         self.read_default_table()
         self._models.load_default()
 
+    def check(self) -> None:
+        """Threads of this process are there as long as it is."""
+
     async def analyze(
         self,
         picture: Picture,

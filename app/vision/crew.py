@@ -13,7 +13,13 @@ import numpy as np
 import structlog
 
 from app.domain.callers import BEHIND, CALLER
-from app.domain.errors import ConfigurationError, FaceError, InternalError, WorkersBusy
+from app.domain.errors import (
+    ConfigurationError,
+    FaceError,
+    InternalError,
+    ModelUnavailable,
+    WorkersBusy,
+)
 from app.domain.ports import Early, Picture
 from app.domain.stages import Listener, listener
 from app.domain.values import Face, ModelVersion, SpoofingCondition, Wanted
@@ -99,7 +105,7 @@ class Crew(Described):
     ) -> None:
         """Raises `ConfigurationError`: the pack is unknown."""
         super().__init__(catalog, default)
-        self._program, self._room, self._making = program, count + backlog, making
+        self._program, self._room = program, count + backlog
         # One at work, `making` made ready, one of a tenant that shall not wait for those.
         self._seats = [_Seat(slots=making + 2) for _ in range(count)]
         self._turns: dict[bool, Turns[_Job]] = {False: Turns(), True: Turns()}
@@ -124,6 +130,13 @@ class Crew(Described):
             worker.wait_until_ready()
         except WorkerGone as gone:
             raise ConfigurationError(f"the process for the models ends: {gone}") from None
+
+    def check(self) -> None:
+        """Raises `ModelUnavailable` while no process is there, and has one start."""
+        if not self.processes:
+            self._start_another()
+        if not self.processes:
+            raise ModelUnavailable
 
     @property
     def processes(self) -> int:
@@ -244,17 +257,28 @@ class Crew(Described):
                 worker.give(slot, job.errand)
         except FaceError as error:
             self._finish(seat, slot, error=error)
-        except WorkerGone as gone:
-            self._lose(seat, gone)
+        except WorkerGone as gone:  # it never saw this picture, which must not suffer for it
+            del seat.jobs[slot]
+            self._again(job)
+            self._lose(seat, worker, gone)
+
+    def _again(self, job: _Job) -> None:
+        """Let it wait once more."""
+        turns, tenant = self._turns[job.errand.behind], job.errand.tenant
+        turns.end(tenant)
+        if job.tries < _TRIES:
+            turns.wait(tenant, job)
+        else:
+            _fail(job)
 
     def _hear(self, seat: _Seat, worker: Worker) -> None:
         try:
             for letter in worker.heard():
                 self._obey(seat, worker, letter)
         except WorkerGone as gone:
-            self._lose(seat, gone)
+            self._lose(seat, worker, gone)
         except ConfigurationError as error:  # its files have changed since the first one started
-            self._lose(seat, WorkerGone(str(error)))
+            self._lose(seat, worker, WorkerGone(str(error)))
 
     def _obey(self, seat: _Seat, worker: Worker, letter: Letter) -> None:
         if letter.kind is Kind.EARLY:
@@ -295,14 +319,14 @@ class Crew(Described):
         else:
             job.answer.set_result(answer)
 
-    def _lose(self, seat: _Seat, gone: WorkerGone) -> None:
+    def _lose(self, seat: _Seat, worker: Worker | None, gone: WorkerGone) -> None:
         """Another process takes the place of one that ended; what it had made ready is done there.
 
         What it was at is lost: it may have ended because of that.
         """
-        worker, seat.worker = seat.worker, None
-        if worker is None:
-            return
+        if worker is None or seat.worker is not worker:
+            return  # it was seen to be gone before
+        seat.worker = None
         self._unheard(worker)
         worker.kill()
         self._deaths += 1
@@ -311,11 +335,9 @@ class Crew(Described):
         lost, seat.jobs = list(seat.jobs.values()), {}
         at_work = {job.errand.behind: job for job in reversed(lost)}
         for job in lost:
-            self._turns[job.errand.behind].end(job.errand.tenant)
-            if job is at_work[job.errand.behind] or job.tries >= _TRIES:
-                _fail(job)
-            else:
-                self._turns[job.errand.behind].wait(job.errand.tenant, job)
+            if job is at_work[job.errand.behind]:
+                job.tries = _TRIES
+            self._again(job)
         if worker.is_ready:
             self._start(seat)
         else:

@@ -99,8 +99,8 @@ class PeopleVision:
     def calibration(self, model: ModelVersion) -> Calibration:
         return STRAIGHT
 
-    def close(self) -> None:
-        """There is nothing to let go of."""
+    def check(self) -> None:
+        """It is always there."""
 
 
 def _face(person: int, place: int, wanted: Wanted) -> Face:

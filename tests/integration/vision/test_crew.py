@@ -112,6 +112,12 @@ def wide(width):
     return uploaded(packs.picture(width, 256, (1, 3)))
 
 
+def wait_for_the_end_of(pid):
+    # Its first thread may be gone before the others are, which still hold its socket.
+    while ") Z " not in Path(f"/proc/{pid}/stat").read_text() or len(threads(pid)) > 1:
+        time.sleep(0.01)
+
+
 def threads(pid):
     return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
 
@@ -258,6 +264,21 @@ async def test_a_process_that_was_killed_while_idle_is_replaced(models):
     assert second != first
 
 
+async def test_a_picture_given_to_a_process_that_had_died_goes_to_the_next(models):
+    known = set(workers())
+    crew = opened(models)
+    crew.ready()
+    await crew.analyze(uploaded(PIXELS), Wanted())
+    [first] = set(workers()) - known
+
+    os.kill(first, signal.SIGKILL)
+    wait_for_the_end_of(first)  # without the event loop, which would hear of it
+    found = await crew.analyze(uploaded(PIXELS), Wanted())
+
+    crew.close()
+    assert len(found) == 2
+
+
 async def test_too_many_pictures_at_once_are_refused_and_the_rest_answered(models):
     crew = opened(models, program=faulty_worker.__name__, backlog=1)
     crew.ready()
@@ -353,6 +374,8 @@ async def test_where_no_process_comes_back_nobody_waits_for_one(tmp_path):
         for _ in range(2):  # while the next one starts, and when it was seen to start no more
             with pytest.raises(InternalError):
                 await crew.analyze(uploaded(PIXELS), Wanted())
+    with pytest.raises(ModelUnavailable):
+        crew.check()
     crew.close()
 
 
