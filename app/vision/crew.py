@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 _TRIES = 2  # of an errand: a process that ends with it may have ended because of it
 _PATIENCE = 5.0  # seconds from a start that failed to the next
+_LONG = 0.5  # seconds after which a picture seems to stall who has it
 
 
 _Answer = tuple[Any, bytes]  # JSON, and the vectors that belong to it
@@ -57,6 +58,7 @@ class _Job:
     early: Early | None
     listener: Listener | None
     tries: int = 0
+    given: float = 0.0  # when, by the clock that only goes forward
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +73,11 @@ class _Seat:
     def busy(self, *, behind: bool) -> int:
         """Errands of a tier that are here."""
         return sum(job.errand.behind is behind for job in self.jobs.values())
+
+    def seems_stalled(self, now: float) -> bool:
+        """Whether the oldest errand takes so long that the next had better go elsewhere."""
+        oldest = next(iter(self.jobs.values()), None)
+        return oldest is not None and now - oldest.given > _LONG
 
     @property
     def is_ready(self) -> bool:
@@ -241,17 +248,19 @@ class Crew(Described):
                 self._give(seat, job)
 
     def _freest(self, *, behind: bool, newcomer: bool) -> _Seat | None:
-        """The seat with the least to do that takes one more."""
-        ready = [seat for seat in self._seats if seat.is_ready]
-        seat = min(ready, key=lambda seat: seat.busy(behind=behind), default=None)
-        if seat is None or seat.busy(behind=behind) >= seat.slots - (not newcomer):
-            return None
-        return seat
+        """The seat with the least to do that takes one more, for choice one that gets on."""
+        now = time.monotonic()
+        free = [
+            (seat.seems_stalled(now), busy, place)
+            for place, seat in enumerate(self._seats)
+            if seat.is_ready and (busy := seat.busy(behind=behind)) < seat.slots - (not newcomer)
+        ]
+        return self._seats[min(free)[-1]] if free else None
 
     def _give(self, seat: _Seat, job: _Job) -> None:
         worker, slot = seat.worker, seat.free_slot(behind=job.errand.behind)
         seat.jobs[slot] = job
-        job.tries += 1
+        job.tries, job.given = job.tries + 1, time.monotonic()
         try:
             if worker is not None:
                 worker.give(slot, job.errand)

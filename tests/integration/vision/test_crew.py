@@ -234,6 +234,23 @@ async def test_a_second_process_starts_when_there_is_work_for_it(models):
     assert (len(alone), len(together)) == (0, 1)
 
 
+async def test_what_comes_goes_round_a_picture_that_stalls_its_process(models, monkeypatch):
+    monkeypatch.setattr("app.vision.crew._LONG", SECONDS / 8)
+    crew = opened(models, program=faulty_worker.__name__, count=2)
+    crew.ready()
+    await asyncio.gather(*(crew.analyze(wide(WAIT), Wanted()) for _ in range(4)))  # both are there
+    stalled = asyncio.create_task(crew.analyze(wide(WAIT), Wanted()))
+    await asyncio.sleep(SECONDS / 4)
+
+    # One after the other; the third would otherwise find both equally busy.
+    others = [asyncio.create_task(crew.analyze(uploaded(PIXELS), Wanted())) for _ in range(2)]
+    await asyncio.gather(*others)
+
+    assert not stalled.done()
+    await stalled
+    crew.close()
+
+
 async def test_a_process_that_dies_loses_what_it_was_at_and_nothing_else(faulty):
     others = [wide(WAIT), uploaded(PIXELS)]
 
