@@ -26,10 +26,6 @@ LARGE_FACE = 192
 SECOND_LOOK_SIDE = 160
 SECOND_LOOK_BORDER = 0.5
 
-# So is one with something that large which may be a face, by this share of the least score: too
-# large is what makes a network doubt.
-DOUBTFUL_SHARE = 0.5
-
 # A small picture in which none is found even so is shown enlarged, where the pack wants it. For
 # `starter` that finds 16 of the 24 faces missed in 1,556 tight crops of 80x80 it learnt from.
 ENLARGEMENT = 2
@@ -50,10 +46,7 @@ class Network(Protocol):
     def fixed(self) -> tuple[int, int] | None: ...
 
     def find(self, canvas: Image) -> Detections:
-        """Faces of an RGB canvas whose sides are multiples of 32 px, in its pixels.
-
-        Some may have less than the score that makes a face.
-        """
+        """Faces of an RGB canvas whose sides are multiples of 32 px, in its pixels."""
         ...
 
 
@@ -75,7 +68,6 @@ class FaceFinder:
         `enlarged` px a side, what is not found is looked for enlarged.
         """
         self._network = network
-        self._least = least
         self._turns = tuple(turns)
         self._certain = least + CERTAIN_SHARE * (1.0 - least)
         self.max_side = min(max_side, *(network.fixed or (max_side,)))
@@ -83,19 +75,13 @@ class FaceFinder:
 
     def detect(self, image: Image) -> Detections:
         """Faces of an RGB picture, in its pixels."""
-        seen = self._look(image, self.max_side, border=0.0)
-        found = self._certainly(seen)
-        if not len(found) or self._shown_side(image, seen) >= LARGE_FACE:
+        found = self._look(image, self.max_side, border=0.0)
+        if not 0.0 < self._shown_side(image, found) < LARGE_FACE:
             again = self._look(image, SECOND_LOOK_SIDE, border=SECOND_LOOK_BORDER)
-            found = united(found, self._certainly(again))
+            found = united(found, again)
         if not len(found) and max(image.shape[:2]) <= self._enlarged:
             found = self._enlarged_look(image)
         return self._surer(found, self._turned(image)) if self._doubts(image, found) else found
-
-    def _certainly(self, seen: Detections) -> Detections:
-        """What is a face of all that may be one."""
-        sure = seen.scores >= self._least
-        return seen if sure.all() else seen.take(np.flatnonzero(sure))
 
     def _doubts(self, image: Image, found: Detections) -> bool:
         if not self._turns:
@@ -118,14 +104,14 @@ class FaceFinder:
     def _turned_look(self, shown: Image, turn: float) -> Detections:
         canvas, matrix = _turned(shown, turn)
         found = self._network.find(_padded(canvas, 0, self._network.fixed))
-        return _turned_back(self._certainly(found), matrix)
+        return _turned_back(found, matrix)
 
     def _enlarged_look(self, image: Image) -> Detections:
         rows, columns = image.shape[:2]
         size = (columns * ENLARGEMENT, rows * ENLARGEMENT)
         shown = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
         canvas = _padded(np.asarray(shown, dtype=np.uint8), 0, self._network.fixed)
-        return self._certainly(self._network.find(canvas)).enlarged(1.0 / ENLARGEMENT)
+        return self._network.find(canvas).enlarged(1.0 / ENLARGEMENT)
 
     def _shown_side(self, image: Image, found: Detections) -> float:
         """The longest side of any box as the network saw it, px; 0 without any."""
@@ -282,8 +268,7 @@ class YuNet:
         self._session = session
         self._section = section
         self._scratches = Scratches()
-        least = DOUBTFUL_SHARE * section.score_threshold
-        self._least = np.array([least**2], dtype=np.float32)
+        self._least = np.array([section.score_threshold**2], dtype=np.float32)
         entry = session.get_inputs()[0]
         self._input = entry.name
         height, width = entry.shape[2:4]

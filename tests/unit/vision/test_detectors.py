@@ -158,37 +158,6 @@ def test_a_picture_without_a_face_gets_a_second_look_with_a_border():
     assert found.boxes[0] == pytest.approx([40, 0, 100, 80])
 
 
-def test_a_face_that_may_be_one_and_is_large_gets_a_second_look():
-    small, large = (300, 8, 340, 48), (10, 10, 250, 290)
-    eye = Eye(
-        detections(small, large, scores=[0.9, 0.4]), detections((84, 84, 146, 154), scores=[0.9])
-    )
-
-    found = FaceFinder(eye, 640, turns=()).detect(np.full((400, 400, 3), 7, np.uint8))
-
-    assert found.boxes.tolist() == [list(small), [10, 10, 165, 185]]
-
-
-def test_what_may_be_a_face_and_is_none_in_the_second_look_is_none():
-    small, large = (8, 8, 40, 48), (10, 10, 250, 290)
-    eye = Eye(
-        detections(small, large, scores=[0.9, 0.4]), detections((84, 84, 146, 154), scores=[0.5])
-    )
-
-    found = FaceFinder(eye, 640, turns=()).detect(np.full((400, 400, 3), 7, np.uint8))
-
-    assert found.boxes.tolist() == [list(small)]
-
-
-def test_what_may_be_a_small_face_is_not_looked_at_again():
-    eye = Eye(detections((8, 8, 40, 48), (90, 90, 140, 150), scores=[0.9, 0.4]))
-
-    found = FaceFinder(eye, 640, turns=()).detect(np.full((400, 400, 3), 7, np.uint8))
-
-    assert len(eye.shown) == 1
-    assert len(found) == 1
-
-
 def test_a_small_picture_without_a_face_gets_a_look_twice_as_large_where_the_pack_wants_it():
     eye = Eye(NOTHING, NOTHING, detections((40, 20, 140, 120), scores=[0.9]))
     image = np.full((80, 70, 3), 7, np.uint8)
