@@ -23,7 +23,7 @@ _START = "import importlib, sys; sys.path.append({!r}); importlib.import_module(
 # Our own threads share the cores; a pool of each library's would take them from another picture.
 # glibc: as many heaps as there are threads would hold as much memory again.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-_KEPT = 1024 * 1024
+_KEPT = 4 * 1024 * 1024
 _READ = 256 * 1024
 _GRACE = 2.0  # seconds after which a process is ended that does not end itself
 
