@@ -63,6 +63,7 @@ from app.telemetry.audit import NoTrail, Sync, Trail
 from app.telemetry.metrics import Metrics, Reading
 from app.telemetry.observers import Several
 from app.vision.crew import Crew
+from app.vision.jobs import FEWEST_MAKING
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.providers import Providers
 from app.vision.shelf import Shelf
@@ -248,7 +249,8 @@ def open_eyes(settings: Settings, stack: ExitStack | AsyncExitStack) -> Eyes:
     if not Providers(tuple(providers)).on_cpu:
         return _one_process(settings, providers, stack)
     workers = _workers(settings)
-    making = -(-_decoders(settings) // workers)
+    # Two each: a picture that stalls its decoder does not keep the next one waiting.
+    making = -(-settings.decoders // workers) or FEWEST_MAKING
     folders = [str(folder.resolve()) for folder in settings.model_path]
     duties = worker.Duties(settings.model, folders, making, settings.log_level)
     crew = Crew(

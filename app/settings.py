@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=256,
-        description="Processes that decode pictures; 0: as many as cores, at least 2.",
+        description="Processes that decode pictures; 0: two for each that analyses.",
     )
     backlog: int = Field(
         64, ge=1, le=4096, description="Pictures that may wait to be analysed before -50000."
