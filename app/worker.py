@@ -58,9 +58,7 @@ def _work(line: "Line") -> None:
     models = Models(
         PackCatalog(MODELS, [Path(folder) for folder in duties.folders]), duties.default
     )
-    # With one decoder, whoever takes errands makes ready: no other thread has to wake up for it.
-    making = duties.making if duties.making > 1 else 0
-    jobs = Jobs(1, 0, making=making, name="vision")
+    jobs = Jobs(1, 0, making=duties.making, name="vision")
     behind = Jobs(1, 0, making=duties.making, name="behind", behind=True)
 
     def opened(errand: "Errand") -> File:

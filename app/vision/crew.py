@@ -15,7 +15,6 @@ import structlog
 from app.domain.callers import BEHIND, CALLER
 from app.domain.errors import (
     ConfigurationError,
-    FaceError,
     InternalError,
     ModelUnavailable,
     WorkersBusy,
@@ -264,12 +263,12 @@ class Crew(Described):
         try:
             if worker is not None:
                 worker.give(slot, job.errand)
-        except FaceError as error:
-            self._finish(seat, slot, error=error)
         except WorkerGone as gone:  # it never saw this picture, which must not suffer for it
             del seat.jobs[slot]
             self._again(job)
             self._lose(seat, worker, gone)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the slot must not stay taken
+            self._finish(seat, slot, error=error)
 
     def _again(self, job: _Job) -> None:
         """Let it wait once more."""
@@ -315,7 +314,7 @@ class Crew(Described):
         seat: _Seat,
         slot: int,
         answer: _Answer = (None, b""),
-        error: FaceError | None = None,
+        error: Exception | None = None,
     ) -> None:
         job = seat.jobs.pop(slot)
         if seat.worker is not None:

@@ -234,8 +234,7 @@ class Jobs:
     """`count` threads work on what is submitted, and `making` make ready what comes next.
 
     A job that is ready goes straight from one to the other: the event loop, which may be busy, need
-    not hear of it. `backlog` more may wait beside the `count`. Without any `making`, whoever
-    submits makes ready as well.
+    not hear of it. `backlog` more may wait beside the `count`.
 
     Threads that stay `behind` run when nothing else of the server would, and let whatever wakes up
     go first at once: a mere lower priority would keep it waiting for the end of a slice.
@@ -252,7 +251,6 @@ class Jobs:
     ) -> None:
         self._room = threading.BoundedSemaphore(count + backlog)
         begin = _step_back if behind else _as_ever
-        self._makes_here = not making
         self._making = _Threads(making, self._prepare, begin, f"{name}_ahead")
         self._working = _Threads(count, _Job.run, begin, name)
 
@@ -279,11 +277,7 @@ class Jobs:
     ) -> None:
         """The same without a bound and without an event loop: `ending` is told."""
         # The caller's context goes along, so that stages and log lines find their request.
-        job = _Job(CALLER.get().tenant, copy_context(), make_ready, work, ending)
-        if self._makes_here:
-            self._prepare(job)
-        else:
-            self._making.take(job)
+        self._making.take(_Job(CALLER.get().tenant, copy_context(), make_ready, work, ending))
 
     def close(self) -> None:
         """Finish what runs, drop what waits."""

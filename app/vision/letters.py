@@ -42,6 +42,10 @@ SLOT = 24 * 1024 * 1024
 """Bytes of an errand at most: 16 MB of a file in base64, and what goes with it."""
 
 
+# What a client calls base64 may be any text: what is wrong with it is said where it is decoded.
+_ANY_TEXT = ("utf-8", "surrogatepass")
+
+
 class Kind(IntEnum):
     """What a worker tells."""
 
@@ -102,7 +106,7 @@ def written(errand: Errand) -> tuple[bytes, bytes]:
     """An errand as JSON, and the file of its picture."""
     file = errand.picture.file
     is_text = isinstance(file, Base64Image)
-    content = file.text.encode() if isinstance(file, Base64Image) else file.data
+    content = file.text.encode(*_ANY_TEXT) if isinstance(file, Base64Image) else file.data
     plain = {
         "text": is_text,
         "limits": errand.picture.limits,
@@ -119,7 +123,7 @@ def written(errand: Errand) -> tuple[bytes, bytes]:
 def read(plain: memoryview, content: memoryview) -> Errand:
     """What `written` was given."""
     told = orjson.loads(plain)
-    file = Base64Image(str(content, "utf-8")) if told["text"] else UploadedImage(bytes(content))
+    file = Base64Image(str(content, *_ANY_TEXT)) if told["text"] else UploadedImage(bytes(content))
     analysis, judgement = told["analysis"], told["judgement"]
     return Errand(
         Unopened(file, ImageLimits(**told["limits"])),

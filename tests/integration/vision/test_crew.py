@@ -209,6 +209,14 @@ async def test_pixels_that_are_here_already_go_nowhere(crew):
         await crew.analyze(Decoded(PIXELS), Wanted())
 
 
+async def test_what_cannot_be_told_to_a_worker_keeps_no_place_there(crew):
+    for _ in range(8):
+        with pytest.raises(TypeError):
+            await crew.analyze(uploaded(PIXELS), Wanted(max_faces=2**70))
+
+    assert len(await crew.analyze(uploaded(PIXELS), Wanted())) == 2
+
+
 async def test_stages_are_told_to_whoever_listens(crew):
     times = StageTimes()
     before = time.perf_counter()

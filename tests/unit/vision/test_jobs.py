@@ -83,17 +83,6 @@ async def test_what_comes_next_is_made_ready_while_the_thread_is_busy(held):
     assert held.order == ["next"]
 
 
-async def test_without_threads_that_make_ready_whoever_submits_does():
-    jobs = Jobs(1, 1, name="test", making=0)
-
-    made_in, worked_in = await jobs.submit(
-        threading.get_ident, lambda made: (made, threading.get_ident())
-    )
-
-    jobs.close()
-    assert made_in == threading.get_ident() != worked_in
-
-
 async def test_what_was_made_ready_is_what_is_worked_on(held):
     held.go.set()
 

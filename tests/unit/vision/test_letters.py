@@ -73,7 +73,9 @@ def errand(file=FILE, analysis=None, judgement=None, limits=None):
     return Errand(picture, analysis, judgement, 7, "0123", behind=True, timed=False)
 
 
-@pytest.mark.parametrize("file", [FILE, Base64Image("AAECAw=="), UploadedImage(b"")])
+@pytest.mark.parametrize(
+    "file", [FILE, Base64Image("AAECAw=="), Base64Image("가\ud800"), UploadedImage(b"")]
+)
 def test_a_file_arrives_as_it_was(file):
     assert again(errand(file)).picture.file == file
 
