@@ -29,7 +29,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import ConfigurationError, StoreUnavailable
 from app.domain.stages import Stage, Timed
-from app.storage.reading import Glances, Lookup, ReaderThreads, Values
+from app.storage.driving import Values, driven
+from app.storage.reading import Glances, Lookup, ReaderThreads
 from app.storage.trips import Trips
 from app.storage.writing import WriterThread
 
@@ -404,4 +405,4 @@ def _choose_format(
 
 def _begin(connection: Connection) -> None:
     if statement := connection.get_execution_options().get(_BEGIN, "BEGIN"):
-        connection.exec_driver_sql(statement)
+        driven(connection, statement)

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from app.domain.errors import FaceNotFound, FaceQuotaExceeded, GroupNotFound, RecordCorrupt
 from app.domain.faults import FaultPoint, reached
@@ -21,11 +31,12 @@ from app.domain.values import (
 )
 from app.storage.corruption import Corruption
 from app.storage.database import Database
+from app.storage.driving import Change, Values
 from app.storage.erasures import Noted, Remember, later, note
 from app.storage.groups import GROUP_COLUMNS, as_group
 from app.storage.hints import hint
 from app.storage.ledger import Erased
-from app.storage.reading import Lookup, Values
+from app.storage.reading import Lookup
 from app.storage.tables import BIGINT, deletions, faces, groups
 from app.storage.text import is_storable
 from app.storage.vault import GroupCipher, Place, Sealed, Vault
@@ -92,13 +103,16 @@ _CHANGE_GROUP = (
     .values(version=bindparam("new_version"), face_count=bindparam("new_count"))
 )
 # Locks and changes at once, where all fit.
-_GROW_GROUP = (
+_GROW_GROUP = Change(
     update(groups)
     .where(
         groups.c.row == bindparam("group_row"),
         groups.c.face_count <= bindparam("quota") - bindparam("added"),
     )
-    .values(version=groups.c.version + 1, face_count=groups.c.face_count + bindparam("added"))
+    .values(
+        version=groups.c.version + literal_column("1"),
+        face_count=groups.c.face_count + bindparam("added"),
+    )
     .returning(groups.c.version, groups.c.face_count, *_KEY)
 )
 _KNOWN = {
@@ -108,7 +122,14 @@ _KNOWN = {
     )
     for by in Identity
 }
-_ADD = insert(faces).returning(faces.c.row, sort_by_parameter_order=True)
+_ADDED = (
+    *(column.name for column in _COLUMNS if column is not faces.c.row),
+    "group_row",
+    "added_version",
+    "sealed_vector",
+)
+_ADD_ONE = Change(insert(faces).returning(faces.c.row), _ADDED)
+_ADD_SOME = insert(faces).returning(faces.c.row, sort_by_parameter_order=True)
 _REMOVE = (
     delete(faces)
     .where(faces.c.group_row == bindparam("group_row"), faces.c.face_id == bindparam("face_id"))
@@ -227,7 +248,7 @@ class SqlFaceStore:
     ) -> list[FaceRecord]:
         cipher = self._vault.cipher(state.place, state.wrapped)
         rows = [_columns(face, state.place.group_row, version, cipher) for face in new]
-        numbers = connection.execute(_ADD, rows).scalars().all()
+        numbers = _added(connection, rows)
         reached(FaultPoint.REGISTER_BEFORE_COMMIT)
         return [_stored(number, face) for number, face in zip(numbers, new, strict=True)]
 
@@ -295,16 +316,24 @@ def _lock(connection: Connection, group_row: int) -> _State:
 def _grown(connection: Connection, group_row: int, added: int, quota: int) -> _State | None:
     """A group as it is with so many more, locked; None where it is gone, or not all fit."""
     key = {"group_row": group_row, "added": added, "quota": quota}
-    row = connection.execute(_GROW_GROUP, key).first()
+    row = _GROW_GROUP.first(connection, key)
     if row is None:
         return None
     hint(connection)
     return _state(group_row, row)
 
 
-def _state(group_row: int, row: Any) -> _State:  # noqa: ANN401 - a row of whichever columns
-    place = Place(row.tenant, group_row, row.model_version)
-    return _State(row.version, row.face_count, place, Sealed(row.key_id, row.wrapped_key))
+def _state(group_row: int, row: Values) -> _State:
+    version, face_count, tenant, model_version, key_id, wrapped_key = row
+    place = Place(tenant, group_row, model_version)
+    return _State(version, face_count, place, Sealed(key_id, wrapped_key))
+
+
+def _added(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """The numbers of rows that are new, in their order."""
+    if len(rows) > 1:
+        return connection.execute(_ADD_SOME, rows).scalars().all()
+    return [added[0] for row in rows if (added := _ADD_ONE.first(connection, row))]
 
 
 def _change(connection: Connection, state: _State, *, added: int) -> int:

@@ -15,10 +15,11 @@ from app.domain.errors import (
 from app.domain.faults import FaultPoint, reached
 from app.domain.values import Group, ModelVersion, Tenant
 from app.storage.database import Database
+from app.storage.driving import Values
 from app.storage.erasures import Noted, Remember, later, note
 from app.storage.hints import hint
 from app.storage.ledger import Erased
-from app.storage.reading import Lookup, Values
+from app.storage.reading import Lookup
 from app.storage.retirement import demand_in_service
 from app.storage.tables import calibrations, deletions, faces, groups, tenants
 from app.storage.text import is_storable

@@ -8,21 +8,18 @@ import resource
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection, Select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Select
 from sqlalchemy.dialects.postgresql import psycopg as postgresql_psycopg
 from sqlalchemy.exc import DBAPIError
 
+from app.storage.driving import SQLITE, Prepared, Values
+
 T = TypeVar("T")
-Values: TypeAlias = Sequence[Any]
-_SQLITE = sqlite.dialect()
 _POSTGRES = postgresql_psycopg.dialect()  # type: ignore[no-untyped-call]
-# PostgreSQL's number of the only kind of ours whose processor asks for one.
-_FLOAT8 = 701
 
 # A read that found its pages in memory takes 0.05 ms. One that waited for the disk this long shows
 # that they are not there, and then the threads do the waiting for a while.
@@ -76,28 +73,6 @@ class ReaderThreads:
         connection.close()
 
 
-class Prepared:
-    """A SELECT in the words of one database, for its driver alone."""
-
-    def __init__(self, statement: "Select[*tuple[Any, ...]]", dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        self.names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-        types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
-        processors = [kind.result_processor(dialect, _FLOAT8) for kind in types]
-        self._processors = [(at, how) for at, how in enumerate(processors) if how is not None]
-
-    def processed(self, rows: list[Any]) -> list[Values]:
-        """The driver's rows with what the toolkit would make of their values."""
-        return [self._processed(row) for row in rows] if self._processors else rows
-
-    def _processed(self, row: Values) -> Values:
-        values = list(row)
-        for at, process in self._processors:
-            values[at] = process(values[at])
-        return values
-
-
 class Lookup:
     """A SELECT of a few rows by their key, which the driver runs without the toolkit.
 
@@ -106,7 +81,7 @@ class Lookup:
 
     def __init__(self, statement: "Select[*tuple[Any, ...]]") -> None:
         self.statement = statement
-        self.sqlite = Prepared(statement, _SQLITE)
+        self.sqlite = Prepared(statement, SQLITE)
         self.postgres = Prepared(statement, _POSTGRES)
 
 

@@ -17,7 +17,8 @@ from psycopg.types.numeric import Int8
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.storage.reading import Lookup, Values
+from app.storage.driving import Values
+from app.storage.reading import Lookup
 
 # While one is under way another may start, so that nobody waits for more than one before theirs.
 AT_A_TIME = 2
