@@ -1,6 +1,7 @@
 """What the operating system is told about this process."""
 
 import asyncio
+import ctypes
 import os
 import resource
 import signal
@@ -15,6 +16,10 @@ INTERRUPTED = 130  # 128 and SIGINT, as a shell tells it
 # Beside its connections a server has files, databases, pipes and downloads open.
 OTHER_FILES = 1024
 _NICENESS = 5
+
+# mallopt(3): the numbers of two of glibc's parameters, and what they are set to, bytes.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT = 32 * 1024 * 1024
 
 
 def leave_no_core() -> None:
@@ -35,6 +40,18 @@ def open_files(connections: int) -> None:
         return
     granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+
+
+def keep_freed_memory() -> None:
+    """Have up to 32 MiB that were freed ready for what comes next, where the C library is glibc.
+
+    The body of a large picture exists two or three times for some milliseconds. Giving its pages
+    back each time, to be cleared and handed out again, takes longer than all copying.
+    """
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
+    if adjust is not None:
+        adjust(_TRIM_THRESHOLD, _KEPT)
+        adjust(_MMAP_THRESHOLD, _KEPT)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.options import Data, UsageError
-from app.cli.process import open_files
+from app.cli.process import keep_freed_memory, open_files
 from app.domain.values import IssuedKey
 from app.settings import Settings
 from app.telemetry import logs
@@ -45,6 +45,7 @@ def serve(
     settings = Settings.read(host=host, port=port, data=data)
     logs.configure(settings.log_level)
     open_files(settings.connections)
+    keep_freed_memory()
     listener = _listen(settings.host, settings.port, "FACERECO_PORT")
     scraped = for_metrics(settings)
     # Until uvicorn heeds signals they are remembered. It raises them again when it has stopped; by
