@@ -62,11 +62,11 @@ from app.storage.upkeep import Upkeep
 from app.telemetry.audit import NoTrail, Sync, Trail
 from app.telemetry.metrics import Metrics, Reading
 from app.telemetry.observers import Several
-from app.vision.crew import Crew
 from app.vision.jobs import FEWEST_MAKING
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.providers import Providers
 from app.vision.shelf import Shelf
+from app.vision.worker_pool import WorkerPool
 from app.vision.workers import Program
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class House:
 class ModelsProbe:
     """Satisfies `HealthProbe`: somebody has the default model, and its table is there."""
 
-    vision: "Crew | Analyzer"
+    vision: "WorkerPool | Analyzer"
     name: str = "models"
 
     async def check(self) -> None:
@@ -237,7 +237,7 @@ class Eyes:
     `ready` waits until it can, or raises `ConfigurationError`.
     """
 
-    vision: "Crew | Analyzer"
+    vision: "WorkerPool | Analyzer"
     decoder: Decoder
     ready: Callable[[], None]
     readings: Mapping[str, Reading]
@@ -252,20 +252,20 @@ def open_eyes(settings: Settings, stack: ExitStack | AsyncExitStack) -> Eyes:
     # Two each: a picture that stalls its decoder does not keep the next one waiting.
     making = -(-settings.decoders // workers) or FEWEST_MAKING
     folders = [str(folder.resolve()) for folder in settings.model_path]
-    duties = worker.Duties(settings.model, folders, making, settings.log_level)
-    crew = Crew(
+    config = worker.WorkerConfig(settings.model, folders, making, settings.log_level)
+    pool = WorkerPool(
         _catalog(settings),
         settings.model,
-        Program(worker.__name__, duties),
+        Program(worker.__name__, config),
         count=workers,
         backlog=settings.backlog,
         making=making,
     )
-    stack.callback(crew.close)
+    stack.callback(pool.close)
     readings = _of_processes(
-        lambda: crew.replaced_decoders, lambda: crew.processes, lambda: crew.deaths
+        lambda: pool.replaced_decoders, lambda: pool.processes, lambda: pool.deaths
     )
-    return Eyes(crew, Elsewhere(), crew.ready, readings)
+    return Eyes(pool, Elsewhere(), pool.ready, readings)
 
 
 def _one_process(
@@ -310,7 +310,7 @@ def _catalog(settings: Settings) -> PackCatalog:
 def _services(
     settings: Settings,
     storage: Storage,
-    vision: "Crew | Analyzer",
+    vision: "WorkerPool | Analyzer",
     intake: Intake,
     metrics: Metrics,
     stack: AsyncExitStack,

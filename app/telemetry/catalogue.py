@@ -92,7 +92,7 @@ READ = (
     Metric(
         "facereco_worker_deaths_total",
         Kind.COUNTER,
-        "Processes that analysed pictures and ended by themselves.",
+        "Processes that analysed pictures and ended by themselves, or hung.",
     ),
     Metric("facereco_index_groups", Kind.GAUGE, "Groups in memory."),
     Metric("facereco_index_faces", Kind.GAUGE, "Faces in memory, all groups."),

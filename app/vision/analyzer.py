@@ -19,7 +19,7 @@ class Analyzer(Described):
     """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
 
     Threads of this process do it, which is what accelerators want: one copy of the weights on the
-    device. On processors `app.vision.crew.Crew` does more.
+    device. On processors `app.vision.worker_pool.WorkerPool` does more.
 
     `workers` pictures are analysed at a time and `backlog` more may wait; of those that come next
     `making` are decoded meanwhile. As many beside them are for callers that come `BEHIND`, in

@@ -15,7 +15,7 @@ from typing import Any
 
 from app.domain.errors import ConfigurationError, ImageTooLarge
 from app.domain.sharing import sealed_memory
-from app.vision.letters import CALL, HEAD, SLOT, Errand, Kind, packed, unpacked, written
+from app.vision.messages import CALL, HEAD, SLOT, Kind, Task, packed, unpacked, written
 
 _ROOT = Path(__file__).parents[2]
 # -I: neither the environment nor the folder it starts in decides what is imported.
@@ -37,19 +37,22 @@ _GRACE = 2.0  # seconds after which a process is ended that does not end itself
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a worker runs: the `main` of `module`, which is told its `duties` as JSON first of all.
+    """What a worker runs: the `main` of `module`, which is told its `config` as JSON first of all.
 
-    `start` is how many seconds it may take until it can work.
+    `start` is how many seconds it may take until it can work, and `silence` after how many in which
+    it has something to do and tells nothing it is taken for hung. The slowest picture takes 2 s to
+    open and less than that to analyse, on a core of its own.
     """
 
     module: str
-    duties: object
+    config: object
     start: float = 60.0
+    silence: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Letter:
-    """What a worker tells of the errand in a slot: JSON, and the vectors that belong to it."""
+class Message:
+    """What a worker tells of the task in a slot: JSON, and the vectors that belong to it."""
 
     slot: int
     kind: Kind
@@ -62,7 +65,7 @@ class WorkerGone(Exception):
 
 
 class Worker:
-    """One process, from its start to its end, and `slots` errands it may have at a time.
+    """One process, from its start to its end, and `slots` tasks it may have at a time.
 
     Raises OSError when it cannot be started.
     """
@@ -82,8 +85,8 @@ class Worker:
         finally:
             theirs.close()
             os.close(shared)
-        duties, _ = packed(program.duties)
-        self._ours.sendall(CALL.pack(0, len(duties), 0) + duties)
+        config, _ = packed(program.config)
+        self._ours.sendall(CALL.pack(0, len(config), 0) + config)
         self._ours.settimeout(0.0)
         self._lengths = [0] * slots
 
@@ -99,23 +102,24 @@ class Worker:
             WorkerGone: it ended, or takes too long.
         """
         until = time.monotonic() + self._program.start
+        words = select.poll()
+        words.register(self._ours, select.POLLIN)
         while not self.is_ready:
-            waiting, _, _ = select.select([self._ours], [], [], max(0.0, until - time.monotonic()))
-            if not waiting:
+            if not words.poll(1000 * max(0.0, until - time.monotonic())):
                 raise WorkerGone("it takes too long to start")
-            for letter in self.heard():
-                self.note(letter)
+            for message in self.heard():
+                self.note(message)
 
-    def note(self, letter: Letter) -> None:
+    def note(self, message: Message) -> None:
         """Take what it says of itself. Raises `ConfigurationError` with why it cannot work."""
-        if letter.kind is Kind.REFUSED:
-            raise ConfigurationError(str(letter.told))
-        if letter.kind is Kind.READY:
+        if message.kind is Kind.REFUSED:
+            raise ConfigurationError(str(message.told))
+        if message.kind is Kind.READY:
             self.is_ready = True
 
-    def give(self, slot: int, errand: Errand) -> None:
+    def give(self, slot: int, task: Task) -> None:
         """Have it do something. Raises `ImageTooLarge`, `WorkerGone`."""
-        plain, file = written(errand)
+        plain, file = written(task)
         at, length = slot * SLOT, len(plain) + len(file)
         if length > SLOT:
             raise ImageTooLarge
@@ -128,13 +132,13 @@ class Worker:
             raise WorkerGone(self._how()) from None
 
     def free(self, slot: int) -> None:
-        """Give back what a large errand took."""
+        """Give back what a large task took."""
         if self._lengths[slot] > _KEPT:
             length = self._lengths[slot] - _KEPT
             self._memory.madvise(mmap.MADV_REMOVE, slot * SLOT + _KEPT, length)
         self._lengths[slot] = 0
 
-    def heard(self) -> list[Letter]:
+    def heard(self) -> list[Message]:
         """What it has told since. Raises `WorkerGone`."""
         try:
             data = self._ours.recv(_READ)
@@ -146,12 +150,12 @@ class Worker:
             raise WorkerGone(self._how())
         self._received += data
         try:
-            return self._letters()
+            return self._messages()
         except ValueError:
             raise WorkerGone("it tells what nobody understands") from None
 
-    def _letters(self) -> list[Letter]:
-        letters, at, received = list[Letter](), 0, self._received
+    def _messages(self) -> list[Message]:
+        messages, at, received = list[Message](), 0, self._received
         while len(received) - at >= HEAD.size:
             slot, kind, plain, vectors = HEAD.unpack_from(received, at)
             begin = at + HEAD.size
@@ -159,10 +163,10 @@ class Worker:
             if len(received) < end:
                 break
             told = unpacked(bytes(received[begin:middle]))
-            letters.append(Letter(slot, Kind(kind), told, bytes(received[middle:end])))
+            messages.append(Message(slot, Kind(kind), told, bytes(received[middle:end])))
             at = end
         del received[:at]
-        return letters
+        return messages
 
     def end(self) -> None:
         """Have it end, and free what it had."""

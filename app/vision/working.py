@@ -1,4 +1,4 @@
-"""What a process does that analyses pictures for a server: takes errands, tells what it found."""
+"""What a process does that analyses pictures for a server: takes tasks, tells what it found."""
 
 import mmap
 import os
@@ -24,14 +24,14 @@ from app.domain.stages import StageTimes, heard_by
 from app.domain.values import Embedding, Face
 from app.telemetry import logs
 from app.vision.jobs import Jobs
-from app.vision.letters import (
+from app.vision.messages import (
     CALL,
     HEAD,
     SLOT,
     Analysis,
     Ended,
-    Errand,
     Kind,
+    Task,
     named,
     packed,
     read,
@@ -42,7 +42,7 @@ from app.vision.models import Look, Models
 log = structlog.get_logger(__name__)
 
 
-class Line:
+class Channel:
     """The worker's end of the socket, and the memory it shares with the server.
 
     Raises `EOFError` when the server has gone.
@@ -54,20 +54,20 @@ class Line:
         os.close(shared)
         self._telling = threading.Lock()
 
-    def duties(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
         """What the server says first of all."""
         _, length, _ = CALL.unpack(self._exactly(CALL.size))
         told: dict[str, Any] = unpacked(self._exactly(length))
         return told
 
-    def errand(self) -> tuple[int, Errand]:
-        """The next errand and its slot."""
+    def task(self) -> tuple[int, Task]:
+        """The next task and its slot."""
         slot, plain, file = CALL.unpack(self._exactly(CALL.size))
         lying = memoryview(self._memory)[slot * SLOT :]
         return slot, read(lying[:plain], lying[plain : plain + file])
 
     def tell(self, slot: int, kind: Kind, plain: object = None) -> None:
-        """Tell the server. One that has gone hears nothing; `errand` notices."""
+        """Tell the server. One that has gone hears nothing; `task` notices."""
         data, vectors = packed(plain)
         head = HEAD.pack(slot, kind, len(data), len(vectors))
         with self._telling, suppress(OSError):
@@ -84,33 +84,33 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Desk:
-    """What errands are done with.
+class TaskRunner:
+    """What tasks are done with.
 
     `open` is for the picture of one; `replaced` tells how many decoders had to be.
     """
 
-    line: Line
-    open: Callable[[Errand], Picture]
+    channel: Channel
+    open: Callable[[Task], Picture]
     models: Models
     jobs: Jobs
     behind: Jobs
     replaced: Callable[[], int]
 
     def work(self, check: Callable[[], None]) -> None:
-        """Take errands once `check` found all else in order, until the server has gone."""
+        """Take tasks once `check` found all else in order, until the server has gone."""
         # Requests share the cores; OpenCV must not split one of them over all.
         cv2.setNumThreads(0)
         try:
             self.models.load_default()
             check()
         except ConfigurationError as error:
-            self.line.tell(0, Kind.REFUSED, str(error))
+            self.channel.tell(0, Kind.REFUSED, str(error))
             return
-        self.line.tell(0, Kind.READY)
+        self.channel.tell(0, Kind.READY)
         while True:
-            slot, errand = self.line.errand()
-            _begin(self, slot, errand)
+            slot, task = self.channel.task()
+            _begin(self, slot, task)
 
 
 def serve_the_server() -> None:
@@ -124,26 +124,26 @@ def serve_the_server() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _begin(desk: Desk, slot: int, errand: Errand) -> None:
+def _begin(runner: TaskRunner, slot: int, task: Task) -> None:
     times = StageTimes()
     with (
-        During(CALLER, Caller(errand.tenant)),
-        logs.of_request(errand.request),
-        heard_by(times if errand.timed else None),
+        During(CALLER, Caller(task.tenant)),
+        logs.of_request(task.request),
+        heard_by(times if task.timed else None),
     ):
-        jobs = desk.behind if errand.behind else desk.jobs
-        answers = _Answers(desk, slot, times, copy_context())
-        picture, judgement = desk.open(errand), errand.judgement
-        if errand.analysis is not None:
-            _analyse(jobs, picture, errand.analysis, answers)
+        jobs = runner.behind if task.behind else runner.jobs
+        answers = _Answers(runner, slot, times, copy_context())
+        picture, judgement = runner.open(task), task.judgement
+        if task.analysis is not None:
+            _analyse(jobs, picture, task.analysis, answers)
         elif judgement is not None:
-            pipeline, condition = desk.models.pipeline, judgement.condition
+            pipeline, condition = runner.models.pipeline, judgement.condition
             jobs.take(picture.whole, lambda crop: pipeline().is_spoof(crop, condition), answers)
 
 
 def _analyse(jobs: Jobs, picture: Picture, asked: Analysis, answers: "_Answers") -> None:
     early = answers.tell_early if asked.early else None
-    look = Look(lambda: answers.desk.models.pipeline(asked.model), asked.wanted, early)
+    look = Look(lambda: answers.runner.models.pipeline(asked.model), asked.wanted, early)
     found = _Found(answers, lambda: jobs.take(picture.whole, look.at_all_of_it, found))
     if look.glances:
         jobs.take(picture.glance, look.at_a_glance, found)
@@ -153,9 +153,9 @@ def _analyse(jobs: Jobs, picture: Picture, asked: Analysis, answers: "_Answers")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answers:
-    """Satisfies `app.vision.jobs.Ending`: tells the server, once, how an errand ended."""
+    """Satisfies `app.vision.jobs.Ending`: tells the server, once, how a task ended."""
 
-    desk: Desk
+    runner: TaskRunner
     slot: int
     times: StageTimes
     context: Context
@@ -166,7 +166,7 @@ class _Answers:
 
     def tell_early(self, embedding: Embedding) -> None:
         """Tell the first face's vector before the rest is known."""
-        self.desk.line.tell(self.slot, Kind.EARLY, embedding)
+        self.runner.channel.tell(self.slot, Kind.EARLY, embedding)
 
     def succeed(self, answer: object) -> None:
         self._tell(Kind.DONE, answer)
@@ -184,7 +184,7 @@ class _Answers:
 
     def _tell(self, kind: Kind, what: object) -> None:
         told = [(stage.value, began, ended) for stage, began, ended in self.times.told]
-        self.desk.line.tell(self.slot, kind, Ended(what, told, self.desk.replaced()))
+        self.runner.channel.tell(self.slot, kind, Ended(what, told, self.runner.replaced()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

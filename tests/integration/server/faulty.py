@@ -7,5 +7,5 @@ from app.cli.__main__ import main
 from tests.integration.intake import faulty_decoder
 
 if __name__ == "__main__":
-    vars(worker)["Duties"] = partial(worker.Duties, decoder=faulty_decoder.__name__)
+    vars(worker)["WorkerConfig"] = partial(worker.WorkerConfig, decoder=faulty_decoder.__name__)
     main()

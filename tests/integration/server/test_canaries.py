@@ -138,7 +138,7 @@ def spellings(secret: bytes) -> set[bytes]:
     found = set()
     for part in (secret, secret[: max(12, len(secret) // 2)]):
         found |= {part, part.hex().encode(), quote(part).encode(), repr(part)[2:-1].encode()}
-        # In base64 it looks different at each of three places; a few letters at its ends vary.
+        # In base64 it looks different at each of three places; a few messages at its ends vary.
         found |= {base64.b64encode(b"x" * n + part)[4 : -4 or None] for n in range(3)}
     return {spelling for spelling in found if len(spelling) >= 12}
 

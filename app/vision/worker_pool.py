@@ -25,24 +25,25 @@ from app.domain.values import Face, ModelVersion, SpoofingCondition, Wanted
 from app.telemetry import logs
 from app.vision.described import Described
 from app.vision.jobs import Turns
-from app.vision.letters import (
+from app.vision.messages import (
     Analysis,
     Ended,
-    Errand,
     Judgement,
     Kind,
+    Task,
     error_of,
     faces_of,
     tell,
 )
 from app.vision.packs import PackCatalog
-from app.vision.workers import Letter, Program, Worker, WorkerGone
+from app.vision.workers import Message, Program, Worker, WorkerGone
 
 log = structlog.get_logger(__name__)
 
-_TRIES = 2  # of an errand: a process that ends with it may have ended because of it
+_TRIES = 2  # of a task: a process that ends with it may have ended because of it
 _PATIENCE = 5.0  # seconds from a start that failed to the next
 _LONG = 0.5  # seconds after which a picture seems to stall who has it
+_WATCHES = 4  # in the time a silent process is given
 
 
 _Answer = tuple[Any, bytes]  # JSON, and the vectors that belong to it
@@ -50,9 +51,9 @@ _Answer = tuple[Any, bytes]  # JSON, and the vectors that belong to it
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """An errand, and who waits for it."""
+    """A task, and who waits for it."""
 
-    errand: Errand
+    task: Task
     answer: "asyncio.Future[_Answer]"
     early: Early | None
     listener: Listener | None
@@ -68,15 +69,24 @@ class _Seat:
     worker: Worker | None = None
     jobs: dict[int, _Job] = field(default_factory=dict)  # by slot, in the order they were given
     replaced: int = 0  # of the worker's decoders
+    heard: float = 0.0  # when the worker last told something, by the same clock
 
     def busy(self, *, behind: bool) -> int:
-        """Errands of a tier that are here."""
-        return sum(job.errand.behind is behind for job in self.jobs.values())
+        """Tasks of a tier that are here."""
+        return sum(job.task.behind is behind for job in self.jobs.values())
 
     def seems_stalled(self, now: float) -> bool:
-        """Whether the oldest errand takes so long that the next had better go elsewhere."""
+        """Whether the oldest task takes so long that the next had better go elsewhere."""
         oldest = next(iter(self.jobs.values()), None)
         return oldest is not None and now - oldest.given > _LONG
+
+    def silent(self, now: float) -> float:
+        """Seconds in which it told nothing while it had something to do.
+
+        What stays behind may wait for as long as others need the processor, and does not count.
+        """
+        given = [job.given for job in self.jobs.values() if not job.task.behind]
+        return now - max(self.heard, min(given)) if given else 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -88,14 +98,14 @@ class _Seat:
         return next(slot for slot in range(first, first + self.slots) if slot not in self.jobs)
 
 
-class Crew(Described):
+class WorkerPool(Described):
     """Finds and describes faces with any installed pack; satisfies `app.domain.ports.Vision`.
 
     Up to `count` processes run `program`. Each works at one picture and has `making` more, which it
     makes ready meanwhile; `backlog` more pictures may wait beside the `count`. The same again for
     callers that come `BEHIND`, in threads of those processes that run when the others leave time.
 
-    The first process starts with the crew. The others start when there is more to do than those
+    The first process starts with the pool. The others start when there is more to do than those
     that are there have hands for, and stay.
     """
 
@@ -120,6 +130,7 @@ class Crew(Described):
         self._deaths = 0
         self._past_replaced = 0  # decoders of processes that have ended
         self._failed_at = -_PATIENCE
+        self._closed = False
         self._start(self._seats[0])
 
     def ready(self) -> None:
@@ -151,7 +162,7 @@ class Crew(Described):
 
     @property
     def deaths(self) -> int:
-        """How many have ended by themselves."""
+        """How many have ended by themselves, or hung."""
         return self._deaths
 
     @property
@@ -179,6 +190,7 @@ class Crew(Described):
 
     def close(self) -> None:
         """End every process. What they are at is lost."""
+        self._closed = True
         for seat in self._seats:
             if seat.worker is not None:
                 self._unheard(seat.worker)
@@ -205,10 +217,10 @@ class Crew(Described):
         loop = asyncio.get_running_loop()
         self._attach(loop)
         tenant, heard = CALLER.get().tenant, listener()
-        errand = Errand(
+        task = Task(
             unopened, analysis, judgement, tenant, logs.named_request(), behind, heard is not None
         )
-        job = _Job(errand, loop.create_future(), early, heard)
+        job = _Job(task, loop.create_future(), early, heard)
         self._held[behind] += 1
         self._turns[behind].wait(tenant, job)
         try:
@@ -225,6 +237,19 @@ class Crew(Described):
         for seat in self._seats:
             if seat.worker is not None:
                 loop.add_reader(seat.worker.fileno(), self._hear, seat, seat.worker)
+        loop.call_later(self._program.silence / _WATCHES, self._watch, loop)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Replace who hangs: nobody would hear of what it has, and its core would idle for ever."""
+        if self._loop is not loop or self._closed:
+            return
+        for seat in self._seats:
+            worker = seat.worker
+            if worker is not None and seat.silent(time.monotonic()) > self._program.silence:
+                self._hear(seat, worker)  # the server itself may have been held, and it not
+                if seat.silent(time.monotonic()) > self._program.silence:
+                    self._lose(seat, worker, WorkerGone("it hangs"))
+        loop.call_later(self._program.silence / _WATCHES, self._watch, loop)
 
     def _unheard(self, worker: Worker) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -257,12 +282,12 @@ class Crew(Described):
         return self._seats[min(free)[-1]] if free else None
 
     def _give(self, seat: _Seat, job: _Job) -> None:
-        worker, slot = seat.worker, seat.free_slot(behind=job.errand.behind)
+        worker, slot = seat.worker, seat.free_slot(behind=job.task.behind)
         seat.jobs[slot] = job
         job.tries, job.given = job.tries + 1, time.monotonic()
         try:
             if worker is not None:
-                worker.give(slot, job.errand)
+                worker.give(slot, job.task)
         except WorkerGone as gone:  # it never saw this picture, which must not suffer for it
             del seat.jobs[slot]
             self._again(job)
@@ -272,7 +297,7 @@ class Crew(Described):
 
     def _again(self, job: _Job) -> None:
         """Let it wait once more."""
-        turns, tenant = self._turns[job.errand.behind], job.errand.tenant
+        turns, tenant = self._turns[job.task.behind], job.task.tenant
         turns.end(tenant)
         if job.tries < _TRIES:
             turns.wait(tenant, job)
@@ -281,33 +306,34 @@ class Crew(Described):
 
     def _hear(self, seat: _Seat, worker: Worker) -> None:
         try:
-            for letter in worker.heard():
-                self._obey(seat, worker, letter)
+            for message in worker.heard():
+                seat.heard = time.monotonic()
+                self._obey(seat, worker, message)
         except WorkerGone as gone:
             self._lose(seat, worker, gone)
         except ConfigurationError as error:  # its files have changed since the first one started
             self._lose(seat, worker, WorkerGone(str(error)))
 
-    def _obey(self, seat: _Seat, worker: Worker, letter: Letter) -> None:
-        if letter.kind is Kind.EARLY:
-            job = seat.jobs.get(letter.slot)
+    def _obey(self, seat: _Seat, worker: Worker, message: Message) -> None:
+        if message.kind is Kind.EARLY:
+            job = seat.jobs.get(message.slot)
             if job is not None and job.early is not None and not job.answer.done():
-                job.early(np.frombuffer(letter.vectors, np.float32))
-        elif letter.kind in (Kind.DONE, Kind.FAILED):
-            self._end(seat, letter)
+                job.early(np.frombuffer(message.vectors, np.float32))
+        elif message.kind in (Kind.DONE, Kind.FAILED):
+            self._end(seat, message)
         else:
-            worker.note(letter)
+            worker.note(message)
             for behind in self._turns:
                 self._hand_out(behind=behind)
 
-    def _end(self, seat: _Seat, letter: Letter) -> None:
-        ended, job = Ended(**letter.told), seat.jobs[letter.slot]
+    def _end(self, seat: _Seat, message: Message) -> None:
+        ended, job = Ended(**message.told), seat.jobs[message.slot]
         seat.replaced = ended.replaced
         if job.listener is not None:
             tell(ended.told, job.listener)
-        error = error_of(*ended.what) if letter.kind is Kind.FAILED else None
-        self._finish(seat, letter.slot, (ended.what, letter.vectors), error)
-        self._hand_out(behind=job.errand.behind)
+        error = error_of(*ended.what) if message.kind is Kind.FAILED else None
+        self._finish(seat, message.slot, (ended.what, message.vectors), error)
+        self._hand_out(behind=job.task.behind)
 
     def _finish(
         self,
@@ -319,7 +345,7 @@ class Crew(Described):
         job = seat.jobs.pop(slot)
         if seat.worker is not None:
             seat.worker.free(slot)
-        self._turns[job.errand.behind].end(job.errand.tenant)
+        self._turns[job.task.behind].end(job.task.tenant)
         if job.answer.done():
             return
         if error is not None:
@@ -341,9 +367,9 @@ class Crew(Described):
         self._past_replaced, seat.replaced = self._past_replaced + seat.replaced, 0
         log.warning("worker replaced", reason=str(gone))
         lost, seat.jobs = list(seat.jobs.values()), {}
-        at_work = {job.errand.behind: job for job in reversed(lost)}
+        at_work = {job.task.behind: job for job in reversed(lost)}
         for job in lost:
-            if job is at_work[job.errand.behind]:
+            if job is at_work[job.task.behind]:
                 job.tries = _TRIES
             self._again(job)
         if worker.is_ready:

@@ -1,6 +1,6 @@
 """What the server and the processes that analyse pictures write to each other.
 
-All of it is JSON, but for the file of a picture, which lies behind its errand in memory that both
+All of it is JSON, but for the file of a picture, which lies behind its task in memory that both
 share, and for vectors. Nothing that is read can run: a worker is near to the pictures of strangers.
 """
 
@@ -34,12 +34,12 @@ from app.domain.values import (
 )
 
 CALL = struct.Struct("<III")
-"""To a worker: the slot of the shared memory with an errand, the bytes of its JSON and its file."""
+"""To a worker: the slot of the shared memory with a task, the bytes of its JSON and its file."""
 HEAD = struct.Struct("<IIII")
-"""From a worker: the slot of an errand, what is told of it (`Kind`), and the bytes that follow, of
+"""From a worker: the slot of a task, what is told of it (`Kind`), and the bytes that follow, of
 JSON and of vectors."""
 SLOT = 24 * 1024 * 1024
-"""Bytes of an errand at most: 16 MB of a file in base64, and what goes with it."""
+"""Bytes of a task at most: 16 MB of a file in base64, and what goes with it."""
 
 
 # What a client calls base64 may be any text: what is wrong with it is said where it is decoded.
@@ -73,7 +73,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errand:
+class Task:
     """What to do with which picture, and for whom.
 
     `behind` says whether it waits for what others leave of the machine, `timed` whether anybody
@@ -91,7 +91,7 @@ class Errand:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ended:
-    """How an errand ended: with what, after which stages.
+    """How a task ended: with what, after which stages.
 
     `told` are stages by name with the readings of the clock when each began and ended. `replaced`
     is how many decoders the process has had to replace.
@@ -102,30 +102,30 @@ class Ended:
     replaced: int
 
 
-def written(errand: Errand) -> tuple[bytes, bytes]:
-    """An errand as JSON, and the file of its picture."""
-    file = errand.picture.file
+def written(task: Task) -> tuple[bytes, bytes]:
+    """A task as JSON, and the file of its picture."""
+    file = task.picture.file
     is_text = isinstance(file, Base64Image)
     content = file.text.encode(*_ANY_TEXT) if isinstance(file, Base64Image) else file.data
     plain = {
         "text": is_text,
-        "limits": errand.picture.limits,
-        "analysis": errand.analysis,
-        "judgement": errand.judgement,
-        "tenant": errand.tenant,
-        "request": errand.request,
-        "behind": errand.behind,
-        "timed": errand.timed,
+        "limits": task.picture.limits,
+        "analysis": task.analysis,
+        "judgement": task.judgement,
+        "tenant": task.tenant,
+        "request": task.request,
+        "behind": task.behind,
+        "timed": task.timed,
     }
     return orjson.dumps(plain), content
 
 
-def read(plain: memoryview, content: memoryview) -> Errand:
+def read(plain: memoryview, content: memoryview) -> Task:
     """What `written` was given."""
     told = orjson.loads(plain)
     file = Base64Image(str(content, *_ANY_TEXT)) if told["text"] else UploadedImage(bytes(content))
     analysis, judgement = told["analysis"], told["judgement"]
-    return Errand(
+    return Task(
         Unopened(file, ImageLimits(**told["limits"])),
         _analysis(**analysis) if analysis else None,
         Judgement(SpoofingCondition(judgement["condition"])) if judgement else None,

@@ -23,10 +23,10 @@ from app.domain.values import (
     UploadedImage,
     Wanted,
 )
-from app.vision.letters import (
+from app.vision.messages import (
     Analysis,
-    Errand,
     Judgement,
+    Task,
     error_of,
     faces_of,
     named,
@@ -63,21 +63,21 @@ def bits(face: Face) -> tuple[np.dtype, bytes] | None:
     return None if face.embedding is None else (face.embedding.dtype, face.embedding.tobytes())
 
 
-def again(errand):
-    plain, file = written(errand)
+def again(task):
+    plain, file = written(task)
     return read(memoryview(plain), memoryview(file))
 
 
-def errand(file=FILE, analysis=None, judgement=None, limits=None):
+def task(file=FILE, analysis=None, judgement=None, limits=None):
     picture = Unopened(file, limits or ImageLimits())
-    return Errand(picture, analysis, judgement, 7, "0123", behind=True, timed=False)
+    return Task(picture, analysis, judgement, 7, "0123", behind=True, timed=False)
 
 
 @pytest.mark.parametrize(
     "file", [FILE, Base64Image("AAECAw=="), Base64Image("가\ud800"), UploadedImage(b"")]
 )
 def test_a_file_arrives_as_it_was(file):
-    assert again(errand(file)).picture.file == file
+    assert again(task(file)).picture.file == file
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_file_arrives_as_it_was(file):
 def test_what_is_wanted_arrives_as_it_was(wanted, model):
     asked = Analysis(wanted, model, early=True)
 
-    told = again(errand(analysis=asked)).analysis
+    told = again(task(analysis=asked)).analysis
 
     assert (told.wanted, told.model, told.early) == (wanted, model, True)
 
@@ -101,7 +101,7 @@ def test_what_is_wanted_arrives_as_it_was(wanted, model):
 def test_a_judgement_arrives_with_its_limits_and_for_whom_it_is():
     limits = ImageLimits(max_bytes=5, min_side=1, shrink_to=2, only_side=224)
 
-    told = again(errand(judgement=Judgement(SpoofingCondition.STRICT), limits=limits))
+    told = again(task(judgement=Judgement(SpoofingCondition.STRICT), limits=limits))
 
     assert told.analysis is None
     assert told.judgement.condition is SpoofingCondition.STRICT

@@ -43,12 +43,12 @@ from app.domain.values import (
 from app.intake.decoding import Elsewhere
 from app.intake.images import File
 from app.vision.analyzer import Analyzer
-from app.vision.crew import Crew
 from app.vision.packs import PackCatalog
+from app.vision.worker_pool import WorkerPool
 from app.vision.workers import Program
 from benchmarks.hostile.machine import started_by
 from tests.integration.vision import faulty_worker
-from tests.integration.vision.faulty_worker import CRASH, SECONDS, WAIT
+from tests.integration.vision.faulty_worker import CRASH, HANG, SECONDS, WAIT
 from tests.unit.vision import packs
 
 ROOT = Path(__file__).parents[3]
@@ -65,27 +65,29 @@ def models(tmp_path_factory):
     return folder
 
 
-def opened(models, *, program=worker.__name__, default="tiny", **settings):
-    """A crew; whoever wants to be sure that it works asks whether it is `ready`."""
+def opened(models, *, program=worker.__name__, default="tiny", silence=60.0, **settings):
+    """A pool; whoever wants to be sure that it works asks whether it is `ready`."""
     given = {"count": 1, "backlog": 8, **settings}
-    duties = worker.Duties(default, [str(models)], making=1, log_level="error")
-    return Crew(PackCatalog(models), default, Program(program, duties), **given)
+    config = worker.WorkerConfig(default, [str(models)], making=1, log_level="error")
+    return WorkerPool(
+        PackCatalog(models), default, Program(program, config, silence=silence), **given
+    )
 
 
 @pytest.fixture(scope="module")
-def crew(models):
-    crew = opened(models)
-    crew.ready()
-    yield crew
-    crew.close()
+def pool(models):
+    pool = opened(models)
+    pool.ready()
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
 def faulty(models):
-    crew = opened(models, program=faulty_worker.__name__)
-    crew.ready()
-    yield crew
-    crew.close()
+    pool = opened(models, program=faulty_worker.__name__)
+    pool.ready()
+    yield pool
+    pool.close()
 
 
 def file_of(pixels, kind="PNG"):
@@ -137,11 +139,11 @@ def workers():
     ],
     ids=["boxes", "everything", "some of them eligible", "one face"],
 )
-async def test_a_worker_finds_what_this_process_would(crew, models, wanted):
+async def test_a_worker_finds_what_this_process_would(pool, models, wanted):
     analyzer = Analyzer.open(PackCatalog(models), "tiny", workers=1, backlog=1)
 
     here = await analyzer.analyze(Decoded(PIXELS), wanted)
-    there = await crew.analyze(uploaded(PIXELS), wanted)
+    there = await pool.analyze(uploaded(PIXELS), wanted)
 
     analyzer.close()
     assert len(there) == min(2, wanted.max_faces)
@@ -151,22 +153,22 @@ async def test_a_worker_finds_what_this_process_would(crew, models, wanted):
         assert bits(one) == bits(other)
 
 
-async def test_a_picture_may_come_as_text(crew):
+async def test_a_picture_may_come_as_text(pool):
     text = base64.b64encode(file_of(PIXELS)).decode()
 
-    assert len(await crew.analyze(in_text(text), Wanted())) == 2
+    assert len(await pool.analyze(in_text(text), Wanted())) == 2
 
 
-async def test_another_pack_is_loaded_there_when_it_is_wanted(crew, models):
+async def test_another_pack_is_loaded_there_when_it_is_wanted(pool, models):
     other = PackCatalog(models).get("other").model_version
 
-    assert len(await crew.analyze(uploaded(PIXELS), EVERYTHING, other)) == 2
+    assert len(await pool.analyze(uploaded(PIXELS), EVERYTHING, other)) == 2
 
 
-async def test_the_first_faces_vector_is_told_early(crew):
+async def test_the_first_faces_vector_is_told_early(pool):
     told: list[Embedding] = []
 
-    faces = await crew.analyze(
+    faces = await pool.analyze(
         uploaded(PIXELS), Wanted(orientation=True, embeddings=1), early=told.append
     )
 
@@ -182,81 +184,81 @@ async def test_the_first_faces_vector_is_told_early(crew):
     ],
     ids=["text", "file", "size"],
 )
-async def test_what_is_wrong_with_a_picture_reaches_the_one_who_asked(crew, picture, expected):
+async def test_what_is_wrong_with_a_picture_reaches_the_one_who_asked(pool, picture, expected):
     with pytest.raises(expected):
-        await crew.analyze(picture, Wanted())
+        await pool.analyze(picture, Wanted())
 
 
-async def test_a_crop_that_is_not_aligned_is_said_to_be_so(crew):
+async def test_a_crop_that_is_not_aligned_is_said_to_be_so(pool):
     with pytest.raises(InvalidImageSize):
-        await crew.is_spoof(uploaded(PIXELS, ImageLimits(only_side=224)), SpoofingCondition.STRICT)
+        await pool.is_spoof(uploaded(PIXELS, ImageLimits(only_side=224)), SpoofingCondition.STRICT)
 
 
-async def test_what_a_pack_cannot_tell_is_refused(crew):
+async def test_what_a_pack_cannot_tell_is_refused(pool):
     with pytest.raises(SpoofingUnavailable):
-        await crew.analyze(uploaded(PIXELS), Wanted(spoofing=SpoofingCondition.WEAK))
+        await pool.analyze(uploaded(PIXELS), Wanted(spoofing=SpoofingCondition.WEAK))
     with pytest.raises(SpoofingUnavailable):
-        await crew.is_spoof(uploaded(PIXELS), SpoofingCondition.WEAK)
+        await pool.is_spoof(uploaded(PIXELS), SpoofingCondition.WEAK)
 
 
-async def test_a_model_that_is_not_installed_is_said_to_be_so(crew):
+async def test_a_model_that_is_not_installed_is_said_to_be_so(pool):
     with pytest.raises(ModelUnavailable):
-        await crew.analyze(uploaded(PIXELS), Wanted(), ModelVersion("none-00000000"))
+        await pool.analyze(uploaded(PIXELS), Wanted(), ModelVersion("none-00000000"))
 
 
-async def test_pixels_that_are_here_already_go_nowhere(crew):
+async def test_pixels_that_are_here_already_go_nowhere(pool):
     with pytest.raises(InternalError):
-        await crew.analyze(Decoded(PIXELS), Wanted())
+        await pool.analyze(Decoded(PIXELS), Wanted())
 
 
-async def test_what_cannot_be_told_to_a_worker_keeps_no_place_there(crew):
+async def test_what_cannot_be_told_to_a_worker_keeps_no_place_there(pool):
     for _ in range(8):
         with pytest.raises(TypeError):
-            await crew.analyze(uploaded(PIXELS), Wanted(max_faces=2**70))
+            await pool.analyze(uploaded(PIXELS), Wanted(max_faces=2**70))
 
-    assert len(await crew.analyze(uploaded(PIXELS), Wanted())) == 2
+    assert len(await pool.analyze(uploaded(PIXELS), Wanted())) == 2
 
 
-async def test_stages_are_told_to_whoever_listens(crew):
+async def test_stages_are_told_to_whoever_listens(pool):
     times = StageTimes()
     before = time.perf_counter()
 
     with heard_by(times):
-        await crew.analyze(uploaded(PIXELS), EVERYTHING)
+        await pool.analyze(uploaded(PIXELS), EVERYTHING)
 
     assert {Stage.DECODE, Stage.DETECT, Stage.EMBED} <= set(times.seconds())
     assert all(before < began <= ended < time.perf_counter() for _, began, ended in times.told)
 
 
 async def test_a_second_process_starts_when_there_is_work_for_it(models):
-    crew = opened(models, program=faulty_worker.__name__, count=2)
-    crew.ready()
+    pool = opened(models, program=faulty_worker.__name__, count=2)
+    pool.ready()
     known = set(workers())
-    await crew.analyze(uploaded(PIXELS), Wanted())
+    await pool.analyze(uploaded(PIXELS), Wanted())
     alone = set(workers()) - known
 
-    await asyncio.gather(*(crew.analyze(wide(WAIT), Wanted()) for _ in range(6)))
+    await asyncio.gather(*(pool.analyze(wide(WAIT), Wanted()) for _ in range(6)))
     together = set(workers()) - known
 
-    crew.close()
+    pool.close()
     assert (len(alone), len(together)) == (0, 1)
 
 
 async def test_what_comes_goes_round_a_picture_that_stalls_its_process(models, monkeypatch):
-    monkeypatch.setattr("app.vision.crew._LONG", SECONDS / 8)
-    crew = opened(models, program=faulty_worker.__name__, count=2)
-    crew.ready()
-    await asyncio.gather(*(crew.analyze(wide(WAIT), Wanted()) for _ in range(4)))  # both are there
-    stalled = asyncio.create_task(crew.analyze(wide(WAIT), Wanted()))
+    monkeypatch.setattr("app.vision.worker_pool._LONG", SECONDS / 8)
+    pool = opened(models, program=faulty_worker.__name__, count=2)
+    pool.ready()
+    await asyncio.gather(*(pool.analyze(wide(WAIT), Wanted()) for _ in range(4)))  # both are there
+    stalled = asyncio.create_task(pool.analyze(wide(WAIT), Wanted()))
     await asyncio.sleep(SECONDS / 4)
 
     # One after the other; the third would otherwise find both equally busy.
-    others = [asyncio.create_task(crew.analyze(uploaded(PIXELS), Wanted())) for _ in range(2)]
+    others = [asyncio.create_task(pool.analyze(uploaded(PIXELS), Wanted())) for _ in range(2)]
     await asyncio.gather(*others)
 
     assert not stalled.done()
     await stalled
-    crew.close()
+    pool.close()
 
 
 async def test_a_process_that_dies_loses_what_it_was_at_and_nothing_else(faulty):
@@ -272,50 +274,79 @@ async def test_a_process_that_dies_loses_what_it_was_at_and_nothing_else(faulty)
     assert len(await faulty.analyze(uploaded(PIXELS), Wanted())) == 2
 
 
+async def test_a_process_that_hangs_is_replaced_and_loses_what_it_was_at_alone(models):
+    # Longer than a picture that waits takes, which is no reason to replace anybody.
+    pool = opened(models, program=faulty_worker.__name__, silence=3 * SECONDS)
+    pool.ready()
+    await pool.analyze(wide(WAIT), Wanted())
+    assert pool.deaths == 0
+
+    hung = asyncio.create_task(pool.analyze(wide(HANG), Wanted()))
+    await asyncio.sleep(SECONDS / 2)
+    ahead = asyncio.create_task(pool.analyze(uploaded(PIXELS), Wanted()))
+
+    with pytest.raises(InternalError):
+        await hung
+    assert len(await ahead) == 2
+    assert pool.deaths == 1
+    pool.close()
+
+
+async def test_a_process_without_work_may_be_silent_for_as_long_as_it_likes(models):
+    pool = opened(models, silence=0.1)
+    pool.ready()
+    await pool.analyze(uploaded(PIXELS), Wanted())
+
+    await asyncio.sleep(0.4)
+
+    assert (pool.processes, pool.deaths) == (1, 0)
+    pool.close()
+
+
 async def test_a_process_that_was_killed_while_idle_is_replaced(models):
     known = set(workers())
-    crew = opened(models)
-    crew.ready()
-    await crew.analyze(uploaded(PIXELS), Wanted())
+    pool = opened(models)
+    pool.ready()
+    await pool.analyze(uploaded(PIXELS), Wanted())
     [first] = set(workers()) - known
 
     os.kill(first, signal.SIGKILL)
     await asyncio.sleep(0.1)
-    found = await crew.analyze(uploaded(PIXELS), Wanted())
+    found = await pool.analyze(uploaded(PIXELS), Wanted())
     [second] = set(workers()) - known
 
-    crew.close()
+    pool.close()
     assert len(found) == 2
     assert second != first
 
 
 async def test_a_picture_given_to_a_process_that_had_died_goes_to_the_next(models):
     known = set(workers())
-    crew = opened(models)
-    crew.ready()
-    await crew.analyze(uploaded(PIXELS), Wanted())
+    pool = opened(models)
+    pool.ready()
+    await pool.analyze(uploaded(PIXELS), Wanted())
     [first] = set(workers()) - known
 
     os.kill(first, signal.SIGKILL)
     wait_for_the_end_of(first)  # without the event loop, which would hear of it
-    found = await crew.analyze(uploaded(PIXELS), Wanted())
+    found = await pool.analyze(uploaded(PIXELS), Wanted())
 
-    crew.close()
+    pool.close()
     assert len(found) == 2
 
 
 async def test_too_many_pictures_at_once_are_refused_and_the_rest_answered(models):
-    crew = opened(models, program=faulty_worker.__name__, backlog=1)
-    crew.ready()
-    first, second = (asyncio.create_task(crew.analyze(wide(WAIT), Wanted())) for _ in range(2))
+    pool = opened(models, program=faulty_worker.__name__, backlog=1)
+    pool.ready()
+    first, second = (asyncio.create_task(pool.analyze(wide(WAIT), Wanted())) for _ in range(2))
     await asyncio.sleep(0)
 
     with pytest.raises(Overloaded):
-        await crew.analyze(uploaded(PIXELS), Wanted())
+        await pool.analyze(uploaded(PIXELS), Wanted())
 
     assert [len(faces) for faces in await asyncio.gather(first, second)] == [1, 1]
-    assert len(await crew.analyze(uploaded(PIXELS), Wanted())) == 2
-    crew.close()
+    assert len(await pool.analyze(uploaded(PIXELS), Wanted())) == 2
+    pool.close()
 
 
 async def test_who_stops_waiting_leaves_the_queue(faulty):
@@ -349,46 +380,46 @@ async def test_a_newcomer_comes_before_what_another_had_waiting(faulty):
 
 async def test_what_stays_behind_is_done_by_threads_that_leave_the_processor_to_others(models):
     known = set(workers())
-    crew = opened(models)
-    crew.ready()
+    pool = opened(models)
+    pool.ready()
     BEHIND.set(True)
 
-    found = await crew.analyze(uploaded(PIXELS), Wanted())
+    found = await pool.analyze(uploaded(PIXELS), Wanted())
     [pid] = set(workers()) - known
     policies = {os.sched_getscheduler(thread) for thread in threads(pid)}
 
-    crew.close()
+    pool.close()
     assert len(found) == 2
     assert os.SCHED_IDLE in policies
 
 
-def test_a_crew_says_why_it_cannot_work(tmp_path):
+def test_a_pool_says_why_it_cannot_work(tmp_path):
     for name in ("tiny", "other"):
         packs.make(tmp_path, name)
         packs.channel_means(tmp_path / name / "embedder.onnx", 96)
-    crew = opened(tmp_path)
+    pool = opened(tmp_path)
 
     with pytest.raises(ConfigurationError, match="SHA-256"):
-        crew.ready()
+        pool.ready()
 
-    crew.close()
+    pool.close()
 
 
 def test_a_program_that_is_none_ends_the_start(models):
-    crew = opened(models, program="app.no_such_worker")
+    pool = opened(models, program="app.no_such_worker")
 
     with pytest.raises(ConfigurationError, match="exit 1"):
-        crew.ready()
+        pool.ready()
 
-    crew.close()
+    pool.close()
 
 
 async def test_where_no_process_comes_back_nobody_waits_for_one(tmp_path):
     packs.make(tmp_path, "tiny")
     known = set(workers())
-    crew = opened(tmp_path)
-    crew.ready()
-    await crew.analyze(uploaded(PIXELS), Wanted())
+    pool = opened(tmp_path)
+    pool.ready()
+    await pool.analyze(uploaded(PIXELS), Wanted())
     [pid] = set(workers()) - known
 
     (tmp_path / "tiny" / "embedder.onnx").unlink()
@@ -398,21 +429,21 @@ async def test_where_no_process_comes_back_nobody_waits_for_one(tmp_path):
     async with asyncio.timeout(20):
         for _ in range(2):  # while the next one starts, and when it was seen to start no more
             with pytest.raises(InternalError):
-                await crew.analyze(uploaded(PIXELS), Wanted())
+                await pool.analyze(uploaded(PIXELS), Wanted())
     with pytest.raises(ModelUnavailable):
-        crew.check()
-    crew.close()
+        pool.check()
+    pool.close()
 
 
-def test_a_worker_gets_nothing_of_the_servers_environment(crew):
-    del crew
+def test_a_worker_gets_nothing_of_the_servers_environment(pool):
+    del pool
     for pid in workers():
         assert b"FACERECO" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert b"PATH" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
-def test_where_memory_is_short_a_worker_goes_before_the_server(crew):
-    del crew
+def test_where_memory_is_short_a_worker_goes_before_the_server(pool):
+    del pool
     for pid in workers():
         assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
         assert "Max core file size        0" in Path(f"/proc/{pid}/limits").read_text()
@@ -420,15 +451,15 @@ def test_where_memory_is_short_a_worker_goes_before_the_server(crew):
 
 def test_signals_that_stop_a_server_do_not_stop_its_workers(models):
     known = set(workers())
-    crew = opened(models)
-    crew.ready()
+    pool = opened(models)
+    pool.ready()
     [pid] = set(workers()) - known
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
-    found = asyncio.run(crew.analyze(uploaded(PIXELS), Wanted()))
+    found = asyncio.run(pool.analyze(uploaded(PIXELS), Wanted()))
 
-    crew.close()
+    pool.close()
     assert len(found) == 2
 
 
@@ -436,13 +467,14 @@ _SERVER = """
 import sys, time
 from pathlib import Path
 from app import worker
-from app.vision.crew import Crew
+from app.vision.worker_pool import WorkerPool
 from app.vision.packs import PackCatalog
 from app.vision.workers import Program
 folder = sys.argv[1]
-duties = worker.Duties("tiny", [folder], 1, "error")
-crew = Crew(PackCatalog(Path(folder)), "tiny", Program("app.worker", duties), count=1, backlog=1)
-crew.ready()
+config = worker.WorkerConfig("tiny", [folder], 1, "error")
+program = Program("app.worker", config)
+pool = WorkerPool(PackCatalog(Path(folder)), "tiny", program, count=1, backlog=1)
+pool.ready()
 print("ready", flush=True)
 time.sleep(60)
 """
