@@ -3,9 +3,10 @@
     ./facereco bench speed [--json] [--out DIR] [--quick]
 
 Prints a table and writes speed.json and speed.png. `bare` holds unit rates and times of this
-machine, `ratios` one entry for each promise, `bars` what was promised, `parts` where the time of a
-request goes. What cannot be measured here is null, and `why_null` says why. All is measured by
-short turns, so that whatever else the machine does falls on ours and on the floor alike.
+machine, `ratios` one entry for each promise, `bars` what was promised, `floors` what some ratios
+are of the pipeline without a server, `parts` where the time of a request goes. What cannot be
+measured here is null, and `why_null` says why. All is measured by short turns, so that whatever
+else the machine does falls on ours and on the floor alike.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from app.vision.manifests import Pack
 from app.vision.packs import MODELS, PackCatalog
 from benchmarks.load import machine
 from benchmarks.speed import idle, parts, throughput, versus
-from benchmarks.speed.bars import Figures, judged, ratios, show
+from benchmarks.speed.bars import Figures, floors, judged, ratios, show
 from benchmarks.speed.groups import vectors
 from benchmarks.speed.progress import Progress
 from benchmarks.speed.stage import LARGE, WIDE, BareIndex, Groups, Packs, furnish, serving
@@ -75,6 +76,7 @@ class Suite:
             "cores": throughput.cores(),
             "bare": _bare(rates, alone, where),
             **judged(ratios(rates, alone, theirs, memory)),
+            "floors": floors(alone),
             "parts": where,
             "rates_per_s": rates,
             "idle_ms": alone,
@@ -138,6 +140,7 @@ def _bare(rates: Figures, alone: Figures, where: dict[str, dict[str, float]]) ->
         "faiss_100k_batched_per_s": rates["bare_batched"],
         "healthz_per_s": rates["healthz"],
         "detect_640x480_ms": alone["bare_detect"],
+        "detect_12mp_ms": alone["bare_detect_12mp"],
         "embed_640x480_ms": alone["bare_embed"],
         "faiss_100k_ms": alone["bare_index"],
         "faiss_100k_of_512_ms": alone["bare_100k"],

@@ -45,6 +45,11 @@ def ratios(
     }
 
 
+def floors(alone: Figures) -> Figures:
+    """What some ratios are of the bare pipeline, with no server around it."""
+    return {"twelve_megapixel": alone["bare_detect_12mp"] / alone["bare_detect"]}
+
+
 def judged(measured: Mapping[str, float | None]) -> dict[str, Any]:
     """The ratios, their bars, and why some are unknown."""
     bars = {}
@@ -66,6 +71,8 @@ def show(result: Mapping[str, Any]) -> None:
     for name, ratio in result["ratios"].items():
         bar = result["bars"][name]
         bound = f"bar {bar['sign']} {bar['bound']:g}"
+        if name in result["floors"]:
+            bound += f"; {result['floors'][name]:.2f} without a server"
         if ratio is None:
             print(f"-       {name:30} not measured: {result['why_null'][name]}")
         else:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from app.domain.values import IssuedKey, ModelVersion, Wanted
 from app.index.group_index import BLAS_FROM, prepare_thread
+from app.intake.decoding import GLANCE_SIDE
 from app.vision.packs import FileState, PackCatalog
 from app.vision.pipeline import Pipeline
 from app.vision.sessions import SessionPool
 from benchmarks.load import machine
 from benchmarks.speed.groups import fill, storage_at, vectors
-from benchmarks.speed.pictures import bare_decode
+from benchmarks.speed.pictures import bare_decode, bare_glance
 
 SMALL, MIDDLE, LARGE = 1_000, 10_000, 100_000
 WIDE = 512  # values of a vector in the groups that are searched by face
@@ -165,6 +166,19 @@ class BarePipeline:
     def __call__(self) -> None:
         if not self.pipeline.analyze(bare_decode(self.file), self.wanted):
             raise SystemExit("the photo's face was not found")
+
+
+@dataclass(frozen=True, slots=True)
+class BareGlance:
+    """The same of a large JPEG, of which no more is decoded than the networks look at."""
+
+    pipeline: Pipeline
+    file: bytes
+    wanted: Wanted
+
+    def __call__(self) -> None:
+        if not self.pipeline.glance(bare_glance(self.file, GLANCE_SIDE), self.wanted):
+            raise SystemExit("the large photo's face was not found")
 
 
 class BareIndex:

@@ -38,7 +38,9 @@ ALONE = {
     "bare_embed": 20.0,
     "bare_index": 5.0,
     "detect_12mp": 30.0,
+    "bare_detect_12mp": 28.0,
     "detect": 15.0,
+    "bare_detect": 10.0,
     "search_100k": 9.0,
     "search_1k": 1.0,
     "bare_100k": 8.1,
@@ -86,7 +88,8 @@ def test_what_could_not_be_measured_is_null_with_a_reason():
 def test_the_table_and_the_picture_show_what_is_unknown_too(tmp_path, capsys):
     parts = {"SQL": {"ms": 0.02, "floor_ms": 0.01, "ratio": 2.0}}
     told = bars.judged(bars.ratios(RATES, ALONE, None, 400.0))
-    result = {"pack": "starter", "cores": 2, "parts": parts, **told}
+    floors = bars.floors(ALONE)
+    result = {"pack": "starter", "cores": 2, "parts": parts, "floors": floors, **told}
 
     bars.show(result)
     draw(result, tmp_path / "speed.png")
@@ -94,6 +97,7 @@ def test_the_table_and_the_picture_show_what_is_unknown_too(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("MISSED  register_throughput") for line in lines)
     assert any("not measured: no pack of SCRFD" in line for line in lines)
+    assert any(line.endswith("2.00 (bar <= 2.5; 2.80 without a server)") for line in lines)
     with Image.open(tmp_path / "speed.png") as picture:
         assert picture.size[0] > 1_000
 
