@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+from tqdm import tqdm
 
 from app.domain.calibration import Table
 from app.domain.fitting import cross

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 from PIL import Image as PillowImage
-from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+from tqdm import tqdm
 
 from app.domain.values import Image
 from app.intake.pairs import Pair

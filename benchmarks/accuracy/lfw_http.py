@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+from tqdm import tqdm
 
 from app.intake.pairs import Pair, read_pairs
 from models.training.scores import fold_accuracies

@@ -47,7 +47,9 @@ def histogram(verified: Verification, name: str, out: Path) -> None:
         for same, label in ((False, "two people"), (True, "one person")):
             # A face that was not found has the cosine -1: shown in the first bar.
             scores = np.clip(verified.scores[verified.same == same], edges[0], edges[-1])
-            axes.hist(scores, edges, alpha=0.6, label=f"{label} ({len(scores)})", density=True)
+            axes.hist(
+                scores, edges.tolist(), alpha=0.6, label=f"{label} ({len(scores)})", density=True
+            )
         axes.set_xlabel("cosine")
         axes.set_ylabel("density")
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from app.vision.manifests import SpoofingSection
 from app.vision.packs import MODELS, PackCatalog
 from app.vision.pipeline import Pipeline
-from app.vision.sessions import Opened, SessionPool
+from app.vision.sessions import Node, Opened, SessionPool
 from app.vision.spoofing import Judges, LiveFaces
 from benchmarks.accuracy.spoofing import Scores, chances, equal_error_rate, read, table
 from models.training.data import Picture, pictures
@@ -43,10 +43,10 @@ class TorchSession:
     def __init__(self, checkpoint: Path) -> None:
         self._network = averaged(Spoofing(), checkpoint)
 
-    def get_inputs(self) -> list[_Node]:
+    def get_inputs(self) -> list[Node]:
         return [_Node("input", [None, 3, Spoofing.SIDE, Spoofing.SIDE])]
 
-    def get_outputs(self) -> list[_Node]:
+    def get_outputs(self) -> list[Node]:
         return [_Node("logits", [None, 2])]
 
     def run(

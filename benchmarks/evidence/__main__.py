@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -94,7 +94,7 @@ def report(asked: argparse.Namespace, pictures: Pictures) -> Iterator[Section]:
     yield machine(described, pictures)
     pack = PackUnderTest.open(asked.pack, MODELS, tuple(asked.weights))
     faces = sections.faces_of(pack, pictures)
-    steps = {
+    steps: dict[str, Callable[[], Section]] = {
         "verification": lambda: sections.verification(faces, table),
         "identification": lambda: sections.identification(faces, table),
         "detection": lambda: sections.detection(pack, faces, pictures),

@@ -62,7 +62,7 @@ def kolmogorov_smirnov(one: Timed, other: Timed) -> float:
     ).max()
     size = math.sqrt(len(one) * len(other) / (len(one) + len(other)))
     scaled = (size + 0.12 + 0.11 / size) * gap
-    terms = (2 * (-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
+    terms = (2.0 * (-1.0) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
     return min(1.0, max(0.0, sum(terms)))
 
 

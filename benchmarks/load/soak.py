@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import theilslopes  # type: ignore[import-untyped]  # it ships no types
+from scipy.stats import theilslopes
 
 from benchmarks.load import wire
 from benchmarks.load.machine import Server, serving

@@ -54,7 +54,8 @@ class Watch:
 def likely(kind: str) -> NDArray[np.float64]:
     """How likely each group is to be asked for."""
     weights = np.ones(GROUPS) if kind == "uniform" else 1.0 / np.arange(1, GROUPS + 1) ** 1.1
-    return weights / weights.sum()
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 async def client(

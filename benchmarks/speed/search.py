@@ -28,9 +28,9 @@ import uvloop
 from numpy.typing import NDArray
 
 from app.index.group_index import BLAS_FROM, prepare_thread
-from app.main import open_vision
 from app.settings import Settings
 from app.telemetry import logs
+from app.vision.packs import MODELS, PackCatalog
 from benchmarks.speed.client import Round, closed_loop
 from benchmarks.speed.groups import database, fill, show, storage_at, vectors
 
@@ -57,9 +57,8 @@ class Served:
 
 async def furnish(folder: Path, url: str, faces: NDArray[np.float32]) -> dict[str, list[str]]:
     """Make a small and a large group; the addresses of searches in both."""
-    vision = open_vision(Settings.read())
-    model = vision.default_model
-    vision.close()
+    settings = Settings.read()
+    model = PackCatalog(MODELS, settings.model_path).get(settings.model).model_version
     with storage_at(folder, url) as storage:
         key = await storage.keys.create("benchmark", "v1.0")
         _, few = await fill(storage, key.tenant, "small", faces[:SMALL], model)
