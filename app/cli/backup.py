@@ -64,7 +64,7 @@ def restore(
     ] = None,
 ) -> None:
     """Bring a backup back where there is no database, without what was erased since."""
-    from app.main import obey_test_faults
+    from app.main.parts import obey_test_faults
     from app.storage import backups
 
     settings = Settings.read(data=data)

@@ -197,7 +197,7 @@ def _not_whole(installation: Installation, pack: Pack) -> str:
 def _providers(installation: Installation) -> Iterator[Outcome]:
     import onnxruntime
 
-    from app.main import open_eyes
+    from app.main.eyes import open_eyes
 
     began = time.monotonic()
     with ExitStack() as stack:

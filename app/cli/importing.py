@@ -24,7 +24,7 @@ from app.settings import Settings
 from app.telemetry import logs
 
 if TYPE_CHECKING:
-    from app.main import Workshop
+    from app.main.workshop import Workshop
 
 FAILED = 1
 COLUMNS = ("file", "label", "outcome", "faceId", "detail")
@@ -128,7 +128,7 @@ def unlabelled_in(source: Path) -> Iterator[Found]:
 
 
 async def _run(settings: Settings, photos: Sequence[Photo], options: Options) -> "Tally":
-    from app.main import open_workshop
+    from app.main.workshop import open_workshop
 
     async with open_workshop(settings) as workshop:
         tenant = await tenant_of(workshop.keys, options.name)

@@ -27,7 +27,7 @@ from app.settings import Settings
 from app.telemetry import logs
 
 if TYPE_CHECKING:
-    from app.main import Workshop
+    from app.main.workshop import Workshop
 
 LEFT_BEHIND = 1
 UNUSED = "unused photo"
@@ -162,7 +162,7 @@ def _finished(settings: Settings, options: Options, photos: Sequence[Photo]) -> 
 
 
 async def _run(settings: Settings, options: Options, photos: Sequence[Photo]) -> "Tally":
-    from app.main import open_workshop
+    from app.main.workshop import open_workshop
 
     async with CloudAccount(options.base, options.keys) as cloud, open_workshop(settings) as shop:
         tenant = await tenant_of(shop.keys, options.name)

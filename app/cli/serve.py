@@ -26,7 +26,7 @@ from app.settings import Settings
 from app.telemetry import logs
 
 if TYPE_CHECKING:
-    from app.main import House
+    from app.main.house import House
 
 SAMPLE = Path(__file__).parents[2] / "tests" / "pictures" / "astronaut.jpg"
 # Seconds a body that is too slow, or not wanted, may keep its connection after it was answered.
@@ -73,7 +73,7 @@ async def _run(settings: Settings, listeners: Listeners, told: threading.Event) 
     from app.api.services import Services
     from app.api.serving import Door, Serving
     from app.api.serving import serve as answer
-    from app.main import open_house
+    from app.main.house import open_house
 
     listener = listeners.clients
     async with AsyncExitStack() as stack:

@@ -26,7 +26,7 @@ import numpy as np
 
 from app.domain.values import Photo, Tenant, Wanted
 from app.intake.photos import LabelFrom, in_folder
-from app.main import Workshop, open_workshop
+from app.main.workshop import Workshop, open_workshop
 from app.services.importing import Outcome
 from app.settings import Settings
 from app.telemetry import logs

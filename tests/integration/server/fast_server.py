@@ -15,7 +15,6 @@ import traceback
 
 import numpy as np
 
-import app.main as composition
 from app.api.application import create_app  # noqa: F401 - what a server imports when it starts
 from app.cli import __main__ as command_line
 from app.domain.calibration import Calibration
@@ -38,6 +37,8 @@ from app.domain.values import (
 )
 from app.intake.base64_bytes import decode_base64
 from app.intake.decoding import Elsewhere
+from app.main import house, workshop
+from app.main.eyes import Eyes
 from tests.fakes import FakePicture
 
 MODEL = ModelVersion("people/1")
@@ -117,9 +118,9 @@ def _face(person: int, place: int, wanted: Wanted) -> Face:
     )
 
 
-def _eyes(*_settings: object) -> composition.Eyes:
+def _eyes(*_settings: object) -> Eyes:
     """What sees people needs no process of its own, and no decoder."""
-    return composition.Eyes(PeopleVision(), Elsewhere(), lambda: None, {})  # type: ignore[arg-type]
+    return Eyes(PeopleVision(), Elsewhere(), lambda: None, {})  # type: ignore[arg-type]
 
 
 async def _pictures(*_rooms: object) -> PeoplePictures:
@@ -150,8 +151,8 @@ def _serve(order: dict[str, object]) -> None:
 
 
 def main() -> None:
-    composition.open_eyes = _eyes  # type: ignore[assignment]
-    composition._intake = _pictures  # type: ignore[assignment]
+    for root in (house, workshop):
+        vars(root)["open_eyes"], vars(root)["open_intake"] = _eyes, _pictures
     # Nobody waits for the servers: their ends are seen by whoever ordered them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     sys.stdout.write("ready\n")

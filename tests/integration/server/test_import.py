@@ -87,15 +87,18 @@ def count_in(wire: Wire) -> int:
 def import_with_kills(job: Import, wire: Wire, labels: Sequence[str], kills: int) -> None:
     """Kill the import each time it has registered some more, then let it finish."""
     rng = dice(seed := secrets.randbits(32))
+    killed = 0
     for turn in range(kills):
         pid = job.begin("--create")
         wanted = (turn + 1) * len(labels) // (kills + 1) - rng.randrange(5)
         while alive(pid) and count_or_none(wire) < wanted:
             time.sleep(0.003)
         time.sleep(rng.uniform(0.0, 0.01))
-        assert alive(pid), f"it ended before it was killed, seed {seed}"
-        os.kill(pid, signal.SIGKILL)
+        if alive(pid):  # on a busy machine it may be through before anybody looks again
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
         wait_for(pid)
+    assert killed, f"it always ended before it was killed, seed {seed}"
     job.run("--create")
     assert labels_in(wire) == labels, f"seed {seed}"
     assert [row["outcome"] for row in job.report] == ["registered"] * len(labels)

@@ -1,0 +1,1 @@
+"""Puts the rooms together: settings in, a house of use cases out; knows every room."""
