@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,13 +138,15 @@ def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: floa
         train_landmarks,
         train_spoofing,
     )
-    from models.training.teachers import Teachers
+    from models.training.teachers import CellScores, Teachers
 
     data, out, resume = asked.data, asked.out, asked.resume
     if kind == "embedder":
         train_embedder.train(out, checkpoint, minutes, resume=resume)
     elif kind == "detector":
-        train_detector.train(data, out, checkpoint, minutes, resume=resume)
+        teacher = partial(CellScores.load, MODELS, asked.teachers)
+        crowds = train_detector.Sources(data, out, teacher)
+        train_detector.train(crowds, checkpoint, minutes, resume=resume)
     elif kind == "landmarks":
         train_landmarks.train(data, out, checkpoint, minutes, resume=resume)
     elif kind == "spoofing":

@@ -78,8 +78,9 @@ def fingerprint(network: nn.Module) -> str:
 class Detector(nn.Module):
     """Anchor-free faces at strides 8, 16 and 32 with five points each.
 
-    Output names and meaning are those of YuNet, so that one decoder serves both; the single score
-    of a cell is given as both `cls` and `obj`.
+    Output names and meaning are those of YuNet, so that one decoder serves both. A cell has two
+    scores: `cls` was learnt from labels, `obj` from what a teacher says of the same cell, and what
+    is a face to both is one (their geometric mean counts).
     """
 
     STRIDES = (8, 16, 32)
@@ -99,7 +100,7 @@ class Detector(nn.Module):
         self.heads = nn.ModuleList(_Head(eighth) for _ in self.STRIDES)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Batch of BGR 0..255 to, per stride, (n, 15, rows, columns): score logit, box, points."""
+        """Batch of BGR 0..255 to, per stride, (n, 16, rows, columns): two logits, box, points."""
         eighth = self.eighth(self.stem((pixels - 127.5) / 64))
         sixteenth = self.sixteenth(eighth)
         levels = [eighth, sixteenth, self.last(sixteenth)]
@@ -121,19 +122,19 @@ class DetectorForExport(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         flat = [raw.flatten(2).transpose(1, 2) for raw in self.detector(pixels)]
-        scores = [raw[..., :1].sigmoid() for raw in flat]
-        again = [score + 0.0 for score in scores]
-        boxes, points = [raw[..., 1:5] for raw in flat], [raw[..., 5:] for raw in flat]
-        return (*scores, *again, *boxes, *points)
+        labelled = [raw[..., :1].sigmoid() for raw in flat]
+        taught = [raw[..., 1:2].sigmoid() for raw in flat]
+        boxes, points = [raw[..., 2:6] for raw in flat], [raw[..., 6:] for raw in flat]
+        return (*labelled, *taught, *boxes, *points)
 
 
 class _Head(nn.Module):
-    """Score, box and points of one stride."""
+    """Scores, box and points of one stride."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.trunk = _conv(width, width)
-        self.score, self.place = nn.Conv2d(width, 1, 1), nn.Conv2d(width, 14, 1)
+        self.score, self.place = nn.Conv2d(width, 2, 1), nn.Conv2d(width, 14, 1)
         nn.init.constant_(self.score.bias, -4.6)  # 1 % of the cells hold a face at first
 
     def forward(self, x: Tensor) -> Tensor:

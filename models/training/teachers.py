@@ -7,7 +7,7 @@ import numpy as np
 
 from app.domain.errors import ConfigurationError
 from app.vision.alignment import NARROW, align
-from app.vision.detectors import FaceFinder, open_network
+from app.vision.detectors import STRIDES, FaceFinder, open_network
 from app.vision.embedders import Reid0095
 from app.vision.geometry import Detections, Floats, unit_rows
 from app.vision.landmarks import Retail0009
@@ -70,6 +70,39 @@ class Teachers:
     def embed(self, crops: list[Image]) -> Floats:
         """Unit vectors (n, 256) of crops in the embedder's own frame (128, 128, 3)."""
         return unit_rows(self.embedder.vectors([np.ascontiguousarray(crop) for crop in crops]))
+
+
+class CellScores:
+    """What the teacher's detector says of every cell of a picture."""
+
+    def __init__(self, session: Session) -> None:
+        """`session` is of YuNet as it was published, with all its outputs."""
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._outputs = [f"{kind}_{stride}" for kind in ("cls", "obj") for stride in STRIDES]
+
+    @classmethod
+    def load(cls, models: Path, weights: Path) -> "CellScores":
+        """The detector of pack `open` of folder `models`, its weights in `weights`.
+
+        Raises:
+            TrainingError: the file is missing, or is not what the manifest says.
+        """
+        try:
+            catalog = PackCatalog(models, (weights,))
+            pack = catalog.get(PACK)
+            return cls(SessionPool(catalog).open(pack, pack.detector).session)
+        except ConfigurationError as error:
+            raise TrainingError(str(error)) from error
+
+    def of(self, image: Image) -> Floats:
+        """Scores 0..1 (n,) of the cells of an RGB picture, stride by stride, rows first."""
+        pixels = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        answers = self._session.run(self._outputs, {self._input: pixels})
+        flat = [np.minimum(answer.reshape(-1), 1.0) for answer in answers]
+        classes, objects = np.concatenate(flat[:3]), np.concatenate(flat[3:])
+        scores: Floats = np.sqrt(classes * objects)
+        return scores
 
 
 def teacher_crop(image: Image, points: Floats) -> Image:

@@ -1,7 +1,12 @@
-"""Knows how the detector learns: boxes, points and scores of faces in composed pictures."""
+"""Knows how the detector learns: boxes, points and scores of faces in composed pictures.
+
+Labels say of each cell what it should answer, and where they say nothing, or "no face", so does the
+teacher, which has seen more crowds than there are labelled ones here: its score of every cell of
+every composed picture is learnt beside them.
+"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from multiprocessing import get_all_start_methods
 from pathlib import Path
@@ -14,34 +19,41 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from app.vision.geometry import Floats
 from models.training.assignment import Cells, assign
 from models.training.networks import Detector
 from models.training.runs import Network, Run, device, fixed
 from models.training.scenes import SIDE, Scene, Studio, scenes
+from models.training.teachers import CellScores
 
 BATCH = 32
 PEAK_RATE = 2e-3
 DECAY = 0.9995  # of the moving average: the last 2,000 steps
 COMPOSERS = 2  # processes
 BOX_WEIGHT, POINT_WEIGHT = 2.0, 2.0
+LEAST_AIM = 0.1  # of a face's cell, however badly its box fits yet
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the cells of a batch should say; `positive` indexes the flattened cells."""
+    """What the cells of a batch should say; `positive` indexes the flattened cells.
+
+    `taught` holds the teacher's scores of all of them.
+    """
 
     asked: Tensor
     positive: Tensor
     boxes: Tensor
     points: Tensor
+    taught: Tensor
 
     def to(self, where: torch.device) -> Self:
         """The same on another device."""
         return type(self)(*(getattr(self, field.name).to(where) for field in fields(self)))
 
 
-def targets(batch: list[Scene], cells: Cells) -> Targets:
-    """Assignment of every picture, stacked."""
+def targets(batch: list[Scene], cells: Cells, taught: list[Floats]) -> Targets:
+    """Assignment of every picture, and what the teacher says of its cells (n,), stacked."""
     answers = [assign(cells, scene.boxes, scene.ignored) for scene in batch]
     positive = [np.flatnonzero(answer >= 0) for answer in answers]
     boxes = [s.boxes[a[p]] for s, a, p in zip(batch, answers, positive, strict=True)]
@@ -52,11 +64,15 @@ def targets(batch: list[Scene], cells: Cells) -> Targets:
         torch.from_numpy(np.concatenate(index)),
         torch.from_numpy(np.concatenate(boxes)).float(),
         torch.from_numpy(np.concatenate(points)).float(),
+        torch.from_numpy(np.concatenate(taught)).float(),
     )
 
 
 class DetectionLoss:
-    """Score against the overlap reached, box by generalised overlap, points by smooth distance."""
+    """Scores against the overlap reached and against the teacher's, box, and points.
+
+    The box counts by generalised overlap, the points by their smooth distance.
+    """
 
     def __init__(self, cells: Cells, where: torch.device) -> None:
         self.cells = cells
@@ -69,10 +85,13 @@ class DetectionLoss:
         count = max(len(wanted.positive), 1)
         chosen = rows[wanted.positive]
         place = wanted.positive % len(self._corners)
-        overlap, box_loss = self._boxes(chosen[:, 1:5], place, wanted.boxes)
-        point_loss = self._points(chosen[:, 5:], place, wanted)
+        overlap, box_loss = self._boxes(chosen[:, 2:6], place, wanted.boxes)
+        point_loss = self._points(chosen[:, 6:], place, wanted)
         score_loss = _score_loss(rows[:, 0], wanted, overlap.detach())
-        return (score_loss + BOX_WEIGHT * box_loss + POINT_WEIGHT * point_loss) / count
+        taught_loss = _taught_loss(rows[:, 1], wanted, overlap.detach())
+        return (
+            score_loss + taught_loss + BOX_WEIGHT * box_loss + POINT_WEIGHT * point_loss
+        ) / count
 
     def _boxes(self, raw: Tensor, place: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         corners, strides = self._corners[place], self._strides[place]
@@ -93,11 +112,23 @@ class DetectionLoss:
 
 
 def _score_loss(logits: Tensor, wanted: Targets, overlap: Tensor) -> Tensor:
-    """Quality focal loss (Li et al. 2020): the score learns how well the cell's box fits."""
+    """The score learns how well the cell's box fits, where labels say something of the cell."""
     aim = torch.zeros_like(logits)
-    aim[wanted.positive] = overlap.clamp(min=0.1)
+    aim[wanted.positive] = overlap.clamp(min=LEAST_AIM)
+    return _quality_focal_loss(logits, aim)[wanted.asked].sum()
+
+
+def _taught_loss(logits: Tensor, wanted: Targets, overlap: Tensor) -> Tensor:
+    """The score learns what the teacher says, but for labelled faces that it does not see."""
+    aim = wanted.taught.clone()
+    aim[wanted.positive] = torch.maximum(aim[wanted.positive], overlap.clamp(min=LEAST_AIM))
+    return _quality_focal_loss(logits, aim).sum()
+
+
+def _quality_focal_loss(logits: Tensor, aim: Tensor) -> Tensor:
+    """Of each cell, as Li et al. (Generalized Focal Loss, 2020) have it, beta = 2."""
     loss = nnf.binary_cross_entropy_with_logits(logits, aim, reduction="none")
-    return (loss * (aim - logits.sigmoid()).abs() ** 2)[wanted.asked].sum()
+    return loss * (aim - logits.sigmoid()).abs() ** 2
 
 
 def overlaps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,18 +150,23 @@ def to_pixels(images: Tensor, where: torch.device) -> Tensor:
 class Shoots(IterableDataset[tuple[Tensor, Targets]]):
     """Endless batches: RGB bytes (BATCH, SIDE, SIDE, 3) and what to say of them."""
 
-    def __init__(self, studio: Studio, seed: Sequence[int]) -> None:
-        self._studio, self._seed = studio, seed
+    def __init__(
+        self, studio: Studio, open_teacher: Callable[[], CellScores], seed: Sequence[int]
+    ) -> None:
+        """`open_teacher` is called by each process that composes: sessions outlive no fork."""
+        self._studio, self._open_teacher, self._seed = studio, open_teacher, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, Targets]]:
         cv2.setNumThreads(0)
         worker = get_worker_info()
         seed = (*self._seed, worker.id if worker else 0)
         random, cells = np.random.default_rng(seed), Cells.of(SIDE, SIDE)
+        teacher = self._open_teacher()
         while True:
             batch = [self._studio.shoot(random) for _ in range(BATCH)]
             images = np.stack([scene.image for scene in batch])
-            yield torch.from_numpy(images), targets(batch, cells)
+            taught = [teacher.of(image) for image in images]
+            yield torch.from_numpy(images), targets(batch, cells, taught)
 
 
 def _sharing() -> str | None:
@@ -144,14 +180,28 @@ def _step_back(_: int) -> None:
     os.nice(19)
 
 
-def train(data: Path, prepared: Path, checkpoint: Path, minutes: float, *, resume: bool) -> None:
-    """Train for `minutes` of wall time on what `prepare` found."""
-    studio, where = Studio(scenes(data, prepared, held_out=False)), device()
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The folder of pictures, the one that `prepare` wrote, and whom to ask."""
+
+    data: Path
+    prepared: Path
+    open_teacher: Callable[[], CellScores]
+
+
+def train(sources: Sources, checkpoint: Path, minutes: float, *, resume: bool) -> None:
+    """Train for `minutes` of wall time on what `prepare` found.
+
+    Raises:
+        TrainingError: nothing was prepared, or the teacher's file cannot be used.
+    """
+    sources.open_teacher()  # told here what is wrong with it, not in a process that composes
+    studio, where = Studio(scenes(sources.data, sources.prepared, held_out=False)), device()
     run = Run.begin(
         fixed(Detector), checkpoint, minutes, peak=PEAK_RATE, decay=DECAY, resume=resume
     )
     shoots = DataLoader(
-        Shoots(studio, run.seed()),
+        Shoots(studio, sources.open_teacher, run.seed()),
         batch_size=None,
         num_workers=COMPOSERS,
         prefetch_factor=4,
