@@ -21,15 +21,8 @@ _ROOT = Path(__file__).parents[2]
 # -I: neither the environment nor the folder it starts in decides what is imported.
 _START = "import importlib, sys; sys.path.append({!r}); importlib.import_module({!r}).main()"
 # Our own threads share the cores; a pool of each library's would take them from another picture.
-# glibc: as many heaps as there are threads would hold as much memory again, and pages that are
-# given back after each large picture cost more than what is done with them.
-_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "33554432",
-}
+# glibc: as many heaps as there are threads would hold as much memory again.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _KEPT = 4 * 1024 * 1024
 _READ = 256 * 1024
 _GRACE = 2.0  # seconds after which a process is ended that does not end itself
