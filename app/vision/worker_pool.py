@@ -237,19 +237,30 @@ class WorkerPool(Described):
         for seat in self._seats:
             if seat.worker is not None:
                 loop.add_reader(seat.worker.fileno(), self._hear, seat, seat.worker)
-        loop.call_later(self._program.silence / _WATCHES, self._watch, loop)
+        self._watch_later(loop)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Replace who hangs: nobody would hear of what it has, and its core would idle for ever."""
+    def _watch_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        tick = self._program.silence / _WATCHES
+        loop.call_later(tick, self._watch, loop, time.monotonic() + 2 * tick)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, late: float) -> None:
+        """Replace who hangs: nobody would hear of what it has, and its core would idle for ever.
+
+        After `late`, a reading of the clock, this process was held, and so may the others have been
+        (a container that was paused): their silence counts from now.
+        """
         if self._loop is not loop or self._closed:
             return
+        self._watch_later(loop)
+        now = time.monotonic()
         for seat in self._seats:
             worker = seat.worker
-            if worker is not None and seat.silent(time.monotonic()) > self._program.silence:
-                self._hear(seat, worker)  # the server itself may have been held, and it not
-                if seat.silent(time.monotonic()) > self._program.silence:
+            if now > late:
+                seat.heard = now
+            elif worker is not None and seat.silent(now) > self._program.silence:
+                self._hear(seat, worker)  # it may have told something this very moment
+                if seat.silent(now) > self._program.silence:
                     self._lose(seat, worker, WorkerGone("it hangs"))
-        loop.call_later(self._program.silence / _WATCHES, self._watch, loop)
 
     def _unheard(self, worker: Worker) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -292,6 +292,23 @@ async def test_a_process_that_hangs_is_replaced_and_loses_what_it_was_at_alone(m
     pool.close()
 
 
+async def test_processes_that_were_held_together_with_the_server_do_not_hang(models):
+    known = set(workers())
+    pool = opened(models, program=faulty_worker.__name__, silence=SECONDS)
+    pool.ready()
+    [pid] = set(workers()) - known
+    found = asyncio.create_task(pool.analyze(uploaded(PIXELS), Wanted()))
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(0)  # it is given the picture
+
+    time.sleep(3 * SECONDS)  # noqa: ASYNC251 - as if everything had been held
+    os.kill(pid, signal.SIGCONT)
+
+    assert len(await found) == 2
+    assert pool.deaths == 0
+    pool.close()
+
+
 async def test_a_process_without_work_may_be_silent_for_as_long_as_it_likes(models):
     pool = opened(models, silence=0.1)
     pool.ready()
