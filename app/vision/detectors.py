@@ -135,10 +135,10 @@ def _shrunk(image: Image, side: int) -> tuple[Image, float]:
     if scale >= 1.0:
         return image, 1.0
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    # OpenCV is quick at halves alone: a step to twice the size takes a third of the time that the
-    # same smoothing takes at any other ratio.
-    double = cv2.resize(_halved(image, 2 * side), (2 * size[0], 2 * size[1]))
-    shown = cv2.resize(double, size, interpolation=cv2.INTER_AREA)
+    # Down to half its size the weighted mean of the four nearest pixels leaves hardly any out, and
+    # takes a third to an eighth of the time of smoothing by area. `starter` learnt from such views.
+    halved = _halved(image, 2 * side)
+    shown = cv2.resize(halved, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(shown, dtype=np.uint8), scale
 
 
