@@ -53,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         training.add_argument("--minutes", type=float, required=True, help="wall time of the run")
         training.add_argument("--resume", action="store_true", help="take up a killed run")
         training.add_argument("--threads", type=int, default=0, help="0: all cores")
+        if kind == "detector":
+            training.add_argument(
+                "--start", type=Path, help="a pack's detector.onnx, whose weights go on learning"
+            )
         if kind == "spoofing":
             training.add_argument(
                 "--without-part", type=int, choices=range(4), help="leave out a quarter of people"
@@ -145,7 +149,7 @@ def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: floa
         train_embedder.train(out, checkpoint, minutes, resume=resume)
     elif kind == "detector":
         teacher = partial(CellScores.load, MODELS, asked.teachers)
-        crowds = train_detector.Sources(data, out, teacher)
+        crowds = train_detector.Sources(data, out, teacher, asked.start)
         train_detector.train(crowds, checkpoint, minutes, resume=resume)
     elif kind == "landmarks":
         train_landmarks.train(data, out, checkpoint, minutes, resume=resume)

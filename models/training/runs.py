@@ -141,7 +141,7 @@ class Run:
         resume: bool,
         decay: float = DECAY,
     ) -> "Run":
-        """A fresh run, or the one in `file` taken up where it was killed.
+        """A fresh run of `minutes`, or the one in `file` taken up where it was killed.
 
         `decay` is that of the moving average of the weights.
 
@@ -155,6 +155,16 @@ class Run:
         if resume and file.exists():
             run._restore()
         return run
+
+    def enter(self, progress: float) -> None:
+        """Take `progress`, 0..1, of the rate's cosine as over: the network has learnt before.
+
+        The minutes that were asked for make up the rest of it.
+        """
+        asked = self.clock.minutes
+        self.clock.minutes = asked / (1 - progress)
+        if not self.step:
+            self.clock.spent = self.saved = 60 * (self.clock.minutes - asked)
 
     def seed(self) -> tuple[int, int]:
         """For all that is drawn; a resumed run does not repeat what it has seen."""

@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as nnf
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from app.vision.geometry import Floats
 from models.training.assignment import Cells, assign
 from models.training.networks import Detector
-from models.training.runs import Network, Run, device, fixed
+from models.training.restart import take_up
+from models.training.runs import SEED, Network, Run, device, fixed
 from models.training.scenes import SIDE, Scene, Studio, scenes
 from models.training.teachers import CellScores
 
@@ -32,6 +33,8 @@ DECAY = 0.9995  # of the moving average: the last 2,000 steps
 COMPOSERS = 2  # processes
 BOX_WEIGHT, POINT_WEIGHT = 2.0, 2.0
 LEAST_AIM = 0.1  # of a face's cell, however badly its box fits yet
+TAKEN_UP_AT = 0.55  # of the rate's cosine: the whole rate would undo what the weights know
+STATISTICS = 8  # batches that a network of shipped weights is shown before it goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,12 @@ class Shoots(IterableDataset[tuple[Tensor, Targets]]):
             yield torch.from_numpy(images), targets(batch, cells, taught)
 
 
+def _take_up(network: nn.Module, start: Path, studio: Studio) -> None:
+    random = np.random.default_rng(SEED)
+    images = np.stack([studio.shoot(random).image for _ in range(STATISTICS * BATCH)])
+    take_up(network, start, to_pixels(torch.from_numpy(images), torch.device("cpu")))
+
+
 def _sharing() -> str | None:
     """How processes begin that share the photos instead of getting a copy, where there is a way."""
     return "fork" if "fork" in get_all_start_methods() else None
@@ -182,24 +191,31 @@ def _step_back(_: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The folder of pictures, the one that `prepare` wrote, and whom to ask."""
+    """The folder of pictures, the one that `prepare` wrote, and whom to ask.
+
+    `start` is a detector.onnx whose weights go on learning, None to learn from nothing.
+    """
 
     data: Path
     prepared: Path
     open_teacher: Callable[[], CellScores]
+    start: Path | None = None
 
 
 def train(sources: Sources, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time on what `prepare` found.
 
     Raises:
-        TrainingError: nothing was prepared, or the teacher's file cannot be used.
+        TrainingError: nothing was prepared, or a file of weights cannot be used.
     """
     sources.open_teacher()  # told here what is wrong with it, not in a process that composes
     studio, where = Studio(scenes(sources.data, sources.prepared, held_out=False)), device()
-    run = Run.begin(
-        fixed(Detector), checkpoint, minutes, peak=PEAK_RATE, decay=DECAY, resume=resume
-    )
+    network = fixed(Detector)
+    if sources.start:
+        _take_up(network, sources.start, studio)
+    run = Run.begin(network, checkpoint, minutes, peak=PEAK_RATE, decay=DECAY, resume=resume)
+    if sources.start:
+        run.enter(TAKEN_UP_AT)
     shoots = DataLoader(
         Shoots(studio, sources.open_teacher, run.seed()),
         batch_size=None,
