@@ -23,8 +23,10 @@ Rng = np.random.Generator
 SIDE = 320  # px of a training picture
 SMALLEST = 9.0  # px; smaller faces are neither wanted nor punished
 LARGEST_ZOOM = 5.0
-EVERYDAY_TILT, RARE_TILT = 8.0, 24.0  # degrees, standard deviations
-STRETCH = 0.2  # natural logarithm of width against height, either way
+TILTS = {8.0: 0.6, 30.0: 0.3, 60.0: 0.1}  # degrees, standard deviations, and how often each
+STRETCH, STRETCHED = 0.4, 0.5  # natural logarithm of width against height, either way; how often
+LEAN, LEANING = 0.25, 0.35  # shear, px across for each px down, either way; how often
+COVERED = 0.2  # how often a face has something before it
 LARGEST_WANTED = 60.0  # px; a face of a photo is chosen the likelier the larger, up to here
 MIRRORED = np.array([1, 0, 2, 4, 3])  # left and right of a mirrored face change names
 # How often a view is taken from each set; sets not named share what is left by their size.
@@ -204,12 +206,20 @@ def _framing(scene: Scene, chosen: int, width: int, height: int, random: Rng) ->
 
 
 def _turn(zoom: float, random: Rng) -> Matrix:
-    """Zoomed, stretched, then turned: a matrix (2, 2)."""
-    tilt = EVERYDAY_TILT if random.random() < 0.75 else RARE_TILT
-    angle = math.radians(random.normal(0, tilt))
-    stretch = math.exp(random.uniform(-STRETCH, STRETCH) / 2) if random.random() < 0.4 else 1.0
+    """Zoomed, stretched, sheared, then turned: a matrix (2, 2).
+
+    A camera that looks from above or beside does the first two, who dances or sleeps the last.
+    """
+    angle = math.radians(random.normal(0, random.choice(list(TILTS), p=list(TILTS.values()))))
+    stretch = math.exp(_now_and_then(STRETCH / 2, STRETCHED, random))
+    lean = np.array([[1.0, _now_and_then(LEAN, LEANING, random)], [0.0, 1.0]])
     cos, sin = math.cos(angle), math.sin(angle)
-    return np.array([[cos, -sin], [sin, cos]]) @ np.diag([zoom * stretch, zoom / stretch])
+    turned = np.array([[cos, -sin], [sin, cos]])
+    return np.asarray(turned @ lean @ np.diag([zoom * stretch, zoom / stretch]))
+
+
+def _now_and_then(reach: float, often: float, random: Rng) -> float:
+    return float(random.uniform(-reach, reach)) if random.random() < often else 0.0
 
 
 def take(scene: Scene, onto: Matrix, around: Image) -> Scene:
@@ -220,9 +230,8 @@ def take(scene: Scene, onto: Matrix, around: Image) -> Scene:
     image, matrix = _reduced(scene.image, onto)
     frame = around.shape[1], around.shape[0]
     view = cv2.warpAffine(image, matrix, frame, around.copy(), borderMode=cv2.BORDER_TRANSPARENT)
-    zoom = np.hypot(onto[0, :2], onto[1, :2])
     points = apply(onto, scene.points.reshape(-1, 2)).reshape(-1, 5, 2)
-    boxes, ignored = _moved(scene.boxes, onto, zoom), _moved(scene.ignored, onto, zoom)
+    boxes, ignored = _moved(scene.boxes, onto), _moved(scene.ignored, onto)
     return Scene(np.asarray(view), boxes, points, ignored)
 
 
@@ -251,7 +260,7 @@ def _some_covered(scene: Scene, grounds: Grounds, random: Rng) -> Scene:
     """Hands, flags, brims and other heads before a face: up to two fifths of it."""
     image = scene.image
     for box in scene.boxes:
-        if box[2] - box[0] > 20 and random.random() < 0.12:
+        if box[2] - box[0] > 20 and random.random() < COVERED:
             image = hide(image, box, grounds, random)
     return replace(scene, image=image)
 
@@ -265,10 +274,13 @@ def _reduced(image: Image, onto: Matrix) -> tuple[Image, Matrix]:
     return image, matrix
 
 
-def _moved(boxes: Floats, onto: Matrix, zoom: Floats) -> Floats:
-    """Upright boxes of `zoom` times (across, down) the size around the moved centres."""
+def _moved(boxes: Floats, onto: Matrix) -> Floats:
+    """Upright boxes around what becomes of the ellipses inside `boxes`.
+
+    A head is rounder than its box: around the turned box itself would be far too large.
+    """
     centres = apply(onto, (boxes[:, :2] + boxes[:, 2:]) / 2)
-    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * zoom
+    half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (onto[:, :2] ** 2).T)
     return np.hstack([centres - half, centres + half]).astype(np.float32)
 
 
