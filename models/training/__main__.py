@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.domain.errors import ConfigurationError
+from app.vision.packs import PackCatalog
 from models.training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         asked.step(asked)
-    except (TrainingError, MemoryError) as error:
+    except (TrainingError, ConfigurationError, MemoryError) as error:
         return _refuse(str(error) or "not enough memory")
     except ModuleNotFoundError as error:
         if error.name != "torch":
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         training.add_argument("--threads", type=int, default=0, help="0: all cores")
         if kind == "detector":
             training.add_argument(
-                "--start", type=Path, help="a pack's detector.onnx, whose weights go on learning"
+                "--start", metavar="PACK", help="the pack whose detector goes on learning"
             )
         if kind == "spoofing":
             training.add_argument(
@@ -149,7 +151,7 @@ def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: floa
         train_embedder.train(out, checkpoint, minutes, resume=resume)
     elif kind == "detector":
         teacher = partial(CellScores.load, MODELS, asked.teachers)
-        crowds = train_detector.Sources(data, out, teacher, asked.start)
+        crowds = train_detector.Sources(data, out, teacher, _start(asked))
         train_detector.train(crowds, checkpoint, minutes, resume=resume)
     elif kind == "landmarks":
         train_landmarks.train(data, out, checkpoint, minutes, resume=resume)
@@ -159,6 +161,15 @@ def _train(kind: str, asked: argparse.Namespace, checkpoint: Path, minutes: floa
     else:
         sources = train_attributes.Sources(data, out, Teachers.load(MODELS, asked.teachers))
         train_attributes.train(sources, checkpoint, minutes, resume=resume)
+
+
+def _start(asked: argparse.Namespace) -> bytes | None:
+    """The detector that is to go on learning, its hash checked."""
+    if asked.start is None:
+        return None
+    catalog = PackCatalog(MODELS, (asked.teachers,))
+    pack = catalog.get(asked.start)
+    return catalog.read(pack, pack.detector)[1]
 
 
 def _use_threads(count: int) -> None:

@@ -119,7 +119,11 @@ def _blend(kept: Tensor, new: Tensor, decay: float) -> None:
 
 @dataclass(slots=True)
 class Run:
-    """One network in training: everything a checkpoint holds."""
+    """One network in training: everything a checkpoint holds.
+
+    `entered` is how much of the learning rate's cosine, 0..1, was left out at the start, since the
+    network had learnt before.
+    """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
@@ -127,6 +131,7 @@ class Run:
     clock: Clock
     file: Path
     peak: float
+    entered: float = 0.0
     step: int = 0
     saved: float = 0.0
 
@@ -156,15 +161,10 @@ class Run:
             run._restore()
         return run
 
-    def enter(self, progress: float) -> None:
-        """Take `progress`, 0..1, of the rate's cosine as over: the network has learnt before.
-
-        The minutes that were asked for make up the rest of it.
-        """
-        asked = self.clock.minutes
-        self.clock.minutes = asked / (1 - progress)
-        if not self.step:
-            self.clock.spent = self.saved = 60 * (self.clock.minutes - asked)
+    @property
+    def annealed(self) -> float:
+        """How much of the learning rate's cosine is over, 0..1: all when the time is up."""
+        return self.entered + (1 - self.entered) * self.clock.progress
 
     def seed(self) -> tuple[int, int]:
         """For all that is drawn; a resumed run does not repeat what it has seen."""
@@ -193,7 +193,7 @@ class Run:
     def advance(self, loss: Tensor) -> None:
         """One step down the gradient of `loss`."""
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.peak, self.step, self.clock.progress)
+            group["lr"] = learning_rate(self.peak, self.step, self.annealed)
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -214,6 +214,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "spent": self.clock.spent,
+            "entered": self.entered,
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_suffix(".partial")
@@ -227,6 +228,7 @@ class Run:
         self.average.values = state["average"]
         self.step, self.clock.spent = state["step"], state["spent"]
         self.saved = state["spent"]
+        self.entered = state.get("entered", 0.0)  # an older checkpoint holds none
 
 
 def read_checkpoint(file: Path, network: nn.Module) -> dict:

@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from app.vision.geometry import Floats
 from models.training.assignment import Cells, assign
 from models.training.networks import Detector
-from models.training.restart import take_up
 from models.training.runs import SEED, Network, Run, device, fixed
 from models.training.scenes import SIDE, Scene, Studio, scenes
 from models.training.teachers import CellScores
+from models.training.warm_start import warm_start
 
 BATCH = 32
 PEAK_RATE = 2e-3
@@ -33,8 +33,8 @@ DECAY = 0.9995  # of the moving average: the last 2,000 steps
 COMPOSERS = 2  # processes
 BOX_WEIGHT, POINT_WEIGHT = 2.0, 2.0
 LEAST_AIM = 0.1  # of a face's cell, however badly its box fits yet
-TAKEN_UP_AT = 0.55  # of the rate's cosine: the whole rate would undo what the weights know
-STATISTICS = 8  # batches that a network of shipped weights is shown before it goes on
+WARM_START_AT = 0.55  # of the rate's cosine: the whole rate would undo what the weights know
+WARM_START_BATCHES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +172,10 @@ class Shoots(IterableDataset[tuple[Tensor, Targets]]):
             yield torch.from_numpy(images), targets(batch, cells, taught)
 
 
-def _take_up(network: nn.Module, start: Path, studio: Studio) -> None:
+def _warm(network: nn.Module, start: bytes, studio: Studio) -> None:
     random = np.random.default_rng(SEED)
-    images = np.stack([studio.shoot(random).image for _ in range(STATISTICS * BATCH)])
-    take_up(network, start, to_pixels(torch.from_numpy(images), torch.device("cpu")))
+    images = np.stack([studio.shoot(random).image for _ in range(WARM_START_BATCHES * BATCH)])
+    warm_start(network, start, to_pixels(torch.from_numpy(images), torch.device("cpu")))
 
 
 def _sharing() -> str | None:
@@ -193,29 +193,31 @@ def _step_back(_: int) -> None:
 class Sources:
     """The folder of pictures, the one that `prepare` wrote, and whom to ask.
 
-    `start` is a detector.onnx whose weights go on learning, None to learn from nothing.
+    `start` is the content of a detector.onnx whose weights go on learning, None to learn from
+    nothing.
     """
 
     data: Path
     prepared: Path
     open_teacher: Callable[[], CellScores]
-    start: Path | None = None
+    start: bytes | None = None
 
 
 def train(sources: Sources, checkpoint: Path, minutes: float, *, resume: bool) -> None:
     """Train for `minutes` of wall time on what `prepare` found.
 
     Raises:
-        TrainingError: nothing was prepared, or a file of weights cannot be used.
+        TrainingError: nothing was prepared, or weights to ask or to start from cannot be used.
     """
     sources.open_teacher()  # told here what is wrong with it, not in a process that composes
     studio, where = Studio(scenes(sources.data, sources.prepared, held_out=False)), device()
     network = fixed(Detector)
-    if sources.start:
-        _take_up(network, sources.start, studio)
+    start = None if resume and checkpoint.exists() else sources.start
+    if start is not None:
+        _warm(network, start, studio)
     run = Run.begin(network, checkpoint, minutes, peak=PEAK_RATE, decay=DECAY, resume=resume)
-    if sources.start:
-        run.enter(TAKEN_UP_AT)
+    if start is not None:
+        run.entered = WARM_START_AT
     shoots = DataLoader(
         Shoots(studio, sources.open_teacher, run.seed()),
         batch_size=None,

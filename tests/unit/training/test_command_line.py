@@ -43,3 +43,26 @@ def test_a_finished_run_is_not_overwritten_by_a_new_one(
     assert main(["embedder", *folders, "--minutes", "1"]) == 2
     assert "--resume" in capsys.readouterr().err
     assert (tmp_path / "out" / "embedder.pt").read_bytes() == b"hours of work"
+
+
+def test_a_pack_that_is_not_there_ends_with_2_and_the_names_of_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["calibrate", *_folders(tmp_path), "--pack", "nobody"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "starter" in told
+
+
+def test_weights_to_start_from_that_are_not_there_end_with_2_and_their_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    pytest.importorskip("torch")
+    start = ["detector", *_folders(tmp_path), "--minutes", "1", "--start"]
+    assert main([*start, "nobody"]) == 2
+    assert "'nobody'" in capsys.readouterr().err
+    assert main([*start, "open"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "yunet_n_dynamic.onnx" in told
+    assert not list((tmp_path / "out").iterdir())

@@ -41,6 +41,33 @@ def test_a_killed_run_resumes_where_it_stood(tmp_path: Path):
         assert torch.equal(second.network.state_dict()[name], value)
 
 
+def _learning_rate(run) -> float:
+    """What the next step is taken with, long after the first ones."""
+    run.step = runs.WARM_UP
+    run.advance(run.network(torch.rand(3, 2)).square().mean())
+    return float(run.optimiser.param_groups[0]["lr"])
+
+
+def test_who_has_learnt_before_begins_late_in_the_cosine_and_has_all_the_minutes_asked_for(
+    tmp_path: Path,
+):
+    run = _run(torch.nn.Linear(2, 2), tmp_path / "a.pt")
+    run.entered = 0.75
+    assert (run.annealed, run.clock.progress, run.clock.minutes) == (0.75, 0.0, 1.0)
+    assert _learning_rate(run) == pytest.approx(1e-3 * (0.5 * (1 - 0.5**0.5) + 0.01), rel=1e-3)
+    run.clock.spent = 30.0
+    assert run.annealed == pytest.approx(0.875)
+
+
+def test_a_killed_run_that_began_late_goes_on_where_it_stood(tmp_path: Path):
+    first = _run(torch.nn.Linear(2, 2), tmp_path / "a.pt")
+    first.entered, first.clock.spent = 0.75, 36.0
+    first.save()
+    second = _run(torch.nn.Linear(2, 2), tmp_path / "a.pt", resume=True)
+    assert second.clock.progress == pytest.approx(0.6)
+    assert second.annealed == pytest.approx(0.9)
+
+
 @dataclass
 class FiveSteps:
     """A clock whose time is up after five steps."""
